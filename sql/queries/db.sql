@@ -1,0 +1,9 @@
+-- Statements that belong to no concept: the connection itself.
+
+-- name: db_ping
+-- The database's clock; also shows that a connection answers.
+SELECT now() AS now, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms;
+
+-- name: db_notify
+-- $1 channel, $2 payload
+SELECT pg_notify($1, $2);
