@@ -20,6 +20,9 @@ MUST_CHECK bool str_to_double(const char *s, double *out); /* finite only */
 bool str_is_name(const char *s, size_t max);
 bool str_is_utf8(const char *s, size_t len); /* strict: no surrogates, no overlong forms */
 
+/* Edit distance, for "did you mean". Cost is the product of the lengths: bound them before. */
+size_t str_distance(const char *a, const char *b);
+
 /* Append s with control bytes, quotes and backslashes escaped, so that it cannot forge a log line. */
 void str_vis(struct buf *out, const char *s, size_t len);
 
