@@ -1,0 +1,390 @@
+-- The state of a site. Times come from the database clock. Every mutable row has a version or a lease number;
+-- see doc/architecture.md. The scheduler's side: job, job_party, task, task_edge, task_party, job_work,
+-- task_work. A party's side: party_job, party_task, run_work, reservation. Both: the rest.
+
+CREATE SEQUENCE norn.lease_seq;
+CREATE SEQUENCE norn.mark_seq;
+CREATE SEQUENCE norn.job_id_seq;
+
+-- ------------------------------------------------------------------ the definition, written once, never updated
+CREATE TABLE norn.job_dag (
+    job_id          text PRIMARY KEY CHECK (length(job_id) BETWEEN 1 AND 64),
+    dag             json NOT NULL
+);
+
+-- ------------------------------------------------------------------ scheduler side
+CREATE TABLE norn.job (
+    job_no          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job_id          text NOT NULL UNIQUE,
+    status          text NOT NULL DEFAULT 'ready'
+                    CHECK (status IN ('ready','waiting','running','canceled','timeout','failed','success')),
+    version         bigint NOT NULL DEFAULT 0,
+    attempt         integer NOT NULL DEFAULT 0,
+    progress        integer NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 100),
+    priority        integer NOT NULL DEFAULT 0,
+    initiator_party_id text NOT NULL,
+    scheduler_party_id text NOT NULL,
+    model_id        text NOT NULL,
+    model_version   text NOT NULL,
+    user_name       text NOT NULL DEFAULT '',
+    idempotency_key text UNIQUE,
+    auto_retries    integer NOT NULL DEFAULT 0,
+    n_tasks         integer NOT NULL,
+    n_running       integer NOT NULL DEFAULT 0,
+    n_success       integer NOT NULL DEFAULT 0,
+    n_interrupted   integer NOT NULL DEFAULT 0,
+    stop_status     text CHECK (stop_status IN ('canceled','timeout','failed')),
+    stop_actor      text,
+    stop_reason     text,
+    reason_code     text,
+    reason          text,
+    first_failure   json,
+    submitted_at    timestamptz NOT NULL DEFAULT now(),
+    deadline_at     timestamptz,
+    start_at        timestamptz,
+    end_at          timestamptz,
+    reserve_tries   integer NOT NULL DEFAULT 0,
+    CHECK ((status IN ('canceled','timeout','failed','success')) = (end_at IS NOT NULL))
+) WITH (fillfactor = 70);
+CREATE INDEX job_submitted ON norn.job (submitted_at);
+
+CREATE TABLE norn.job_party (
+    job_no          bigint NOT NULL REFERENCES norn.job ON DELETE CASCADE,
+    party_no        smallint NOT NULL,
+    role            text NOT NULL CHECK (role IN ('guest','host','arbiter','local')),
+    party_id        text NOT NULL,
+    local           boolean NOT NULL,
+    cores           integer NOT NULL DEFAULT 0,
+    memory_mb       integer NOT NULL DEFAULT 0,
+    create_state    text NOT NULL DEFAULT 'asked' CHECK (create_state IN ('asked','ok','refused')),
+    reserve_state   text NOT NULL DEFAULT 'none' CHECK (reserve_state IN ('none','asked','granted','refused','never')),
+    detail          text,
+    PRIMARY KEY (job_no, party_no)
+) WITH (fillfactor = 70);
+
+CREATE TABLE norn.task (
+    job_no          bigint NOT NULL REFERENCES norn.job ON DELETE CASCADE,
+    task_no         integer NOT NULL,
+    task_name       text NOT NULL,
+    component       text NOT NULL,
+    parties         smallint[] NOT NULL,
+    cores           integer[] NOT NULL,
+    status          text NOT NULL DEFAULT 'waiting'
+                    CHECK (status IN ('waiting','running','canceled','timeout','failed','pass','success')),
+    attempt         integer NOT NULL DEFAULT 0,
+    deps_left       integer NOT NULL,
+    retries_left    integer NOT NULL DEFAULT 0,
+    rescues         integer NOT NULL DEFAULT 0,
+    retry_at        timestamptz,
+    start_at        timestamptz,
+    end_at          timestamptz,
+    PRIMARY KEY (job_no, task_no),
+    CHECK (deps_left >= 0)
+) WITH (fillfactor = 70);
+
+CREATE INDEX task_running ON norn.task (job_no) WHERE status = 'running';
+
+CREATE TABLE norn.task_edge (
+    job_no          bigint NOT NULL REFERENCES norn.job ON DELETE CASCADE,
+    parent_no       integer NOT NULL,
+    child_no        integer NOT NULL,
+    PRIMARY KEY (job_no, parent_no, child_no)
+);
+
+CREATE TABLE norn.task_party (
+    job_no          bigint NOT NULL REFERENCES norn.job ON DELETE CASCADE,
+    task_no         integer NOT NULL,
+    attempt         integer NOT NULL,
+    party_no        smallint NOT NULL,
+    status          text NOT NULL DEFAULT 'waiting'
+                    CHECK (status IN ('waiting','running','canceled','timeout','failed','pass','success')),
+    report_no       bigint NOT NULL DEFAULT 0,
+    node_lost       boolean NOT NULL DEFAULT false,
+    final           boolean NOT NULL DEFAULT false,
+    exit_code       integer,
+    signal          integer,
+    error           text,
+    stderr_tail     text,
+    start_at        timestamptz,
+    end_at          timestamptz,
+    PRIMARY KEY (job_no, task_no, attempt, party_no)
+) WITH (fillfactor = 70);
+
+-- What a scheduler claims. Narrow and short-lived: a row exists while the job is not over.
+CREATE TABLE norn.job_work (
+    job_no          bigint PRIMARY KEY REFERENCES norn.job ON DELETE CASCADE,
+    due_at          timestamptz NOT NULL DEFAULT now(),
+    prio            bigint NOT NULL,             -- smaller first: submit time in ms less the bonus of its priority
+    lease_no        bigint NOT NULL DEFAULT 0,   -- the fence: a new number with every claim
+    lease_until     timestamptz,
+    node_id         text,
+    poke            bigint NOT NULL DEFAULT 0,   -- counts what happened while somebody held the lease
+    blocked         boolean NOT NULL DEFAULT false -- waits for resources: to be woken when some are released
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
+        autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX job_work_due ON norn.job_work (due_at);
+CREATE INDEX job_work_blocked ON norn.job_work (prio) WHERE blocked;
+
+CREATE TABLE norn.task_work (
+    job_no          bigint NOT NULL REFERENCES norn.job ON DELETE CASCADE,
+    task_no         integer NOT NULL,
+    mark            bigint NOT NULL DEFAULT nextval('norn.mark_seq'),
+    PRIMARY KEY (job_no, task_no)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
+        autovacuum_vacuum_cost_delay = 0);
+
+-- ------------------------------------------------------------------ a party's side
+CREATE TABLE norn.engine (
+    name            text PRIMARY KEY,
+    cores           integer NOT NULL CHECK (cores >= 0),
+    memory_mb       integer NOT NULL CHECK (memory_mb >= 0)
+);
+
+CREATE TABLE norn.party_job (
+    party_job_no    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job_id          text NOT NULL REFERENCES norn.job_dag,
+    role            text NOT NULL CHECK (role IN ('guest','host','arbiter','local')),
+    party_id        text NOT NULL,
+    status          text NOT NULL DEFAULT 'ready'
+                    CHECK (status IN ('ready','waiting','running','canceled','timeout','failed','success')),
+    version         bigint NOT NULL DEFAULT 0,
+    attempt         integer NOT NULL DEFAULT 0,
+    progress        integer NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 100),
+    job_no          bigint,                      -- set when this database also schedules the job
+    initiator_party_id text NOT NULL,
+    scheduler_party_id text NOT NULL,
+    model_id        text NOT NULL,
+    model_version   text NOT NULL,
+    user_name       text NOT NULL DEFAULT '',
+    description     text NOT NULL DEFAULT '',
+    tag             text NOT NULL DEFAULT '',
+    engine          text NOT NULL DEFAULT 'standalone',
+    cores           integer NOT NULL DEFAULT 0,
+    memory_mb       integer NOT NULL DEFAULT 0,
+    reason_code     text,
+    reason          text,
+    first_failure   json,
+    create_at       timestamptz NOT NULL DEFAULT now(),
+    update_at       timestamptz NOT NULL DEFAULT now(),
+    apply_at        timestamptz,
+    return_at       timestamptz,
+    start_at        timestamptz,
+    end_at          timestamptz,
+    UNIQUE (job_id, role, party_id),
+    CHECK ((status IN ('canceled','timeout','failed','success')) = (end_at IS NOT NULL))
+) WITH (fillfactor = 70);
+CREATE INDEX party_job_create_at ON norn.party_job (create_at);
+
+CREATE TABLE norn.party_task (
+    run_no          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    party_job_no    bigint NOT NULL REFERENCES norn.party_job ON DELETE CASCADE,
+    job_id          text NOT NULL,
+    task_name       text NOT NULL,
+    task_no         integer NOT NULL,
+    attempt         integer NOT NULL DEFAULT 0,
+    role            text NOT NULL,
+    party_id        text NOT NULL,
+    party_no        smallint NOT NULL,
+    component       text NOT NULL,
+    provider        text NOT NULL,
+    config          json NOT NULL,               -- the party's view of the task: dag_party_task()
+    status          text NOT NULL DEFAULT 'waiting'
+                    CHECK (status IN ('waiting','running','canceled','timeout','failed','pass','success')),
+    party_status    text NOT NULL DEFAULT 'waiting'
+                    CHECK (party_status IN ('waiting','running','canceled','timeout','failed','pass','success')),
+    version         bigint NOT NULL DEFAULT 0,
+    cores           integer NOT NULL DEFAULT 0,
+    memory_mb       integer NOT NULL DEFAULT 0,
+    timeout_s       bigint NOT NULL,
+    token_hash      text,
+    node_id         text,
+    pid             integer,
+    cmd             json,
+    exit_code       integer,
+    signal          integer,
+    error           text NOT NULL DEFAULT '',
+    stderr_tail     text,
+    user_ms         bigint,
+    sys_ms          bigint,
+    max_rss_kb      bigint,
+    kill_status     boolean NOT NULL DEFAULT false,
+    create_at       timestamptz NOT NULL DEFAULT now(),
+    update_at       timestamptz NOT NULL DEFAULT now(),
+    start_at        timestamptz,
+    end_at          timestamptz,
+    UNIQUE (job_id, task_name, attempt, role, party_id)
+) WITH (fillfactor = 60);
+CREATE INDEX party_task_job ON norn.party_task (party_job_no);
+
+-- What an executor claims, and what it runs. A row exists from the start command to the end of the process.
+CREATE TABLE norn.run_work (
+    run_no          bigint PRIMARY KEY REFERENCES norn.party_task ON DELETE CASCADE,
+    due_at          timestamptz NOT NULL DEFAULT now(),
+    prio            bigint NOT NULL,
+    node_id         text,                        -- null: waits for an executor
+    lease_no        bigint NOT NULL DEFAULT 0,
+    stop_status     text                         -- set: the process must be ended with this status
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
+        autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX run_work_waiting ON norn.run_work (prio) WHERE node_id IS NULL;
+CREATE INDEX run_work_node ON norn.run_work (node_id) WHERE node_id IS NOT NULL;
+
+-- Cores and memory in use: a row a party of a job. Free resources are always derived from these rows.
+CREATE TABLE norn.reservation (
+    party_job_no    bigint PRIMARY KEY REFERENCES norn.party_job ON DELETE CASCADE,
+    engine          text NOT NULL REFERENCES norn.engine,
+    cores           integer NOT NULL CHECK (cores >= 0),
+    memory_mb       integer NOT NULL CHECK (memory_mb >= 0),
+    granted_at      timestamptz NOT NULL DEFAULT now(),
+    expires_at      timestamptz                  -- null once the job has started
+);
+CREATE INDEX reservation_engine ON norn.reservation (engine);
+
+-- Jobs of other sites' schedulers that were refused here, to be told when something was released.
+CREATE TABLE norn.resource_waiter (
+    job_id          text NOT NULL,
+    scheduler_party_id text NOT NULL,
+    asked_at        timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (job_id)
+);
+
+-- ------------------------------------------------------------------ both sides
+CREATE TABLE norn.outbox (
+    outbox_no       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    dest_party_id   text NOT NULL,
+    src_party_id    text NOT NULL,
+    job_id          text NOT NULL,
+    job_no          bigint,
+    party_no        smallint,
+    command         text NOT NULL,
+    body            json NOT NULL,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    give_up_at      timestamptz,                 -- null: sent until answered
+    due_at          timestamptz NOT NULL DEFAULT now(),
+    tries           integer NOT NULL DEFAULT 0,
+    lease_no        bigint NOT NULL DEFAULT 0,
+    last_error      text
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
+        autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX outbox_due ON norn.outbox (due_at);
+CREATE INDEX outbox_order ON norn.outbox (job_id, dest_party_id, outbox_no);
+
+CREATE TABLE norn.node (
+    node_id         text PRIMARY KEY,
+    name            text NOT NULL,
+    duties          text NOT NULL,
+    address         text NOT NULL DEFAULT '',
+    version         text NOT NULL,
+    lease_ms        integer NOT NULL,
+    started_at      timestamptz NOT NULL DEFAULT now(),
+    seen_at         timestamptz NOT NULL DEFAULT now(),
+    stopped_at      timestamptz
+) WITH (fillfactor = 50);
+
+CREATE TABLE norn.site_route (
+    party_id        text PRIMARY KEY,
+    url             text NOT NULL,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    last_ok_at      timestamptz,
+    last_error      text,
+    last_error_at   timestamptz
+);
+
+CREATE TABLE norn.provider (
+    provider_name   text PRIMARY KEY,            -- name:version@device
+    name            text NOT NULL,
+    version         text NOT NULL,
+    device          text NOT NULL,
+    metadata        json NOT NULL,
+    components      json NOT NULL,               -- component name -> description
+    create_at       timestamptz NOT NULL DEFAULT now(),
+    update_at       timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE norn.data_table (
+    namespace       text NOT NULL,
+    name            text NOT NULL,
+    uri             text NOT NULL,
+    data_type       text NOT NULL,
+    engine          text NOT NULL DEFAULT 'file',
+    partitions      integer NOT NULL DEFAULT 1,
+    row_count       bigint,
+    schema          json NOT NULL DEFAULT '{}',
+    samples         json NOT NULL DEFAULT '[]',
+    source          json NOT NULL DEFAULT '{}',
+    create_at       timestamptz NOT NULL DEFAULT now(),
+    update_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (namespace, name)
+);
+
+CREATE TABLE norn.output_data (
+    run_no          bigint NOT NULL REFERENCES norn.party_task ON DELETE CASCADE,
+    job_id          text NOT NULL,
+    task_name       text NOT NULL,
+    attempt         integer NOT NULL,
+    role            text NOT NULL,
+    party_id        text NOT NULL,
+    output_key      text NOT NULL,
+    output_index    integer NOT NULL DEFAULT 0,
+    namespace       text NOT NULL,
+    name            text NOT NULL,
+    uri             text NOT NULL,
+    type_name       text NOT NULL,
+    metadata        json NOT NULL DEFAULT '{}',
+    create_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (run_no, output_key, output_index)
+);
+CREATE INDEX output_data_task ON norn.output_data (job_id, task_name, role, party_id);
+
+CREATE TABLE norn.model (
+    model_id        text NOT NULL,
+    model_version   text NOT NULL,
+    role            text NOT NULL,
+    party_id        text NOT NULL,
+    task_name       text NOT NULL,
+    output_key      text NOT NULL,
+    output_index    integer NOT NULL DEFAULT 0,
+    job_id          text NOT NULL,
+    attempt         integer NOT NULL DEFAULT 0,
+    component       text NOT NULL,
+    type_name       text NOT NULL,
+    path            text NOT NULL,               -- below the data directory
+    sha256          text NOT NULL,
+    size_bytes      bigint NOT NULL,
+    metadata        json NOT NULL DEFAULT '{}',
+    create_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (model_id, model_version, role, party_id, task_name, output_key, output_index)
+);
+CREATE INDEX model_job ON norn.model (job_id, task_name);
+
+CREATE TABLE norn.metric (
+    metric_no       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_no          bigint NOT NULL REFERENCES norn.party_task ON DELETE CASCADE,
+    name            text NOT NULL,
+    type            text,
+    groups          json NOT NULL DEFAULT '[]',
+    step_axis       text,
+    data            json,
+    create_at       timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX metric_run ON norn.metric (run_no, metric_no);
+
+-- History: one row a transition, partitioned by day; retention drops partitions.
+CREATE SEQUENCE norn.event_seq;
+CREATE TABLE norn.event (
+    event_no        bigint NOT NULL DEFAULT nextval('norn.event_seq'),
+    at              timestamptz NOT NULL DEFAULT clock_timestamp(),
+    job_id          text NOT NULL,
+    object          text NOT NULL,               -- job, task, run, reservation, message, site
+    task_name       text,
+    role            text,
+    party_id        text,
+    attempt         integer,
+    from_status     text,
+    to_status       text,
+    reason          text NOT NULL,               -- a stable code
+    detail          text,
+    actor           text NOT NULL
+) PARTITION BY RANGE (at);
+CREATE TABLE norn.event_default PARTITION OF norn.event DEFAULT;
+CREATE INDEX event_job ON norn.event (job_id, event_no);

@@ -1,0 +1,803 @@
+-- The rules of the state, and the commands between a scheduler and its parties, as functions: the same function
+-- runs inside the scheduler's transaction for a party of this site, and for a request from another site.
+-- Errors raised with ERRCODE 'NR000' carry "<code>:<text>" and reach the caller as that error;
+-- 'NR001' means: somebody else was first, read again.
+
+CREATE FUNCTION norn.ms(t timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE AS
+$$ SELECT (extract(epoch FROM t) * 1000)::bigint $$;
+
+CREATE FUNCTION norn.is_end(status text) RETURNS boolean LANGUAGE sql IMMUTABLE AS
+$$ SELECT status IN ('canceled', 'timeout', 'failed', 'pass', 'success') $$;
+
+-- The legal transitions; the same table stands in src/plan/status.c and a test compares them. From an end
+-- status there is only the way back to waiting, and only together with a new attempt.
+CREATE FUNCTION norn.job_step_ok(from_status text, to_status text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT from_status || '>' || to_status IN (
+        'ready>waiting', 'ready>canceled', 'ready>timeout', 'ready>failed',
+        'waiting>running', 'waiting>canceled', 'waiting>timeout', 'waiting>failed', 'waiting>success',
+        'running>canceled', 'running>timeout', 'running>failed', 'running>success') $$;
+
+CREATE FUNCTION norn.task_step_ok(from_status text, to_status text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT from_status || '>' || to_status IN (
+        'waiting>running', 'waiting>success', 'waiting>canceled', 'waiting>timeout', 'waiting>failed',
+        'running>canceled', 'running>timeout', 'running>failed', 'running>pass', 'running>success') $$;
+
+CREATE FUNCTION norn.job_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF norn.job_step_ok(OLD.status, NEW.status)
+       OR (norn.is_end(OLD.status) AND NEW.status = 'waiting' AND NEW.attempt > OLD.attempt) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = 'NR001', MESSAGE =
+        format('%s %s cannot go from %s to %s', TG_TABLE_NAME, NEW.job_id, OLD.status, NEW.status);
+END $$;
+
+CREATE FUNCTION norn.task_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF norn.task_step_ok(OLD.status, NEW.status)
+       OR (OLD.status <> 'waiting' AND NEW.status = 'waiting' AND NEW.attempt > OLD.attempt) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = 'NR001', MESSAGE =
+        format('%s of job %s cannot go from %s to %s', TG_TABLE_NAME, NEW.job_no, OLD.status, NEW.status);
+END $$;
+
+CREATE FUNCTION norn.party_task_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (NEW.status = OLD.status OR norn.task_step_ok(OLD.status, NEW.status))
+       AND (NEW.party_status = OLD.party_status OR norn.task_step_ok(OLD.party_status, NEW.party_status)) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = 'NR001', MESSAGE =
+        format('task %s_%s cannot go from %s/%s to %s/%s', NEW.job_id, NEW.task_name,
+               OLD.status, OLD.party_status, NEW.status, NEW.party_status);
+END $$;
+
+CREATE TRIGGER job_guard BEFORE UPDATE OF status ON norn.job FOR EACH ROW
+    WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION norn.job_guard();
+CREATE TRIGGER party_job_guard BEFORE UPDATE OF status ON norn.party_job FOR EACH ROW
+    WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION norn.job_guard();
+CREATE TRIGGER task_guard BEFORE UPDATE OF status ON norn.task FOR EACH ROW
+    WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION norn.task_guard();
+CREATE TRIGGER task_party_guard BEFORE UPDATE OF status ON norn.task_party FOR EACH ROW
+    WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION norn.task_guard();
+CREATE TRIGGER party_task_guard BEFORE UPDATE OF status, party_status ON norn.party_task FOR EACH ROW
+    WHEN (OLD.status IS DISTINCT FROM NEW.status OR OLD.party_status IS DISTINCT FROM NEW.party_status)
+    EXECUTE FUNCTION norn.party_task_guard();
+
+-- Daily partitions of the history, made ahead.
+CREATE FUNCTION norn.event_partitions_ensure(days integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    d date;
+    made integer := 0;
+BEGIN
+    FOR d IN SELECT generate_series(current_date + 1, current_date + days, '1 day')::date LOOP
+        IF to_regclass(format('norn.event_%s', to_char(d, 'YYYYMMDD'))) IS NULL
+           AND NOT EXISTS (SELECT 1 FROM norn.event_default WHERE at >= d AND at < d + 1) THEN
+            EXECUTE format('CREATE TABLE norn.%I PARTITION OF norn.event FOR VALUES FROM (%L) TO (%L)',
+                           'event_' || to_char(d, 'YYYYMMDD'), d::timestamptz, (d + 1)::timestamptz);
+            made := made + 1;
+        END IF;
+    END LOOP;
+    RETURN made;
+END $$;
+
+-- True when the running transaction has updated this job's row: every write of a scheduler hangs on it.
+CREATE FUNCTION norn.mine(no bigint) RETURNS boolean LANGUAGE sql STABLE AS
+$$ SELECT EXISTS (SELECT 1 FROM norn.job WHERE job_no = no AND xmin = pg_current_xact_id()::xid) $$;
+
+-- Something happened to the job. While a scheduler holds the lease it only counts; else the job is due now.
+CREATE FUNCTION norn.job_poke(no bigint) RETURNS void LANGUAGE sql AS $$
+    UPDATE norn.job_work SET poke = poke + 1,
+           due_at = CASE WHEN lease_until > now() THEN due_at ELSE LEAST(due_at, now()) END
+     WHERE job_no = no $$;
+
+-- ------------------------------------------------------------------ reports to the scheduler
+CREATE FUNCTION norn.sched_task_report(p_job_no bigint, p_task_no integer, p_attempt integer, p_party_no smallint,
+        p_status text, p_exit_code integer, p_signal integer, p_error text, p_tail text, p_node_lost boolean)
+RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE norn.task_party SET status = p_status, exit_code = p_exit_code, signal = p_signal, error = p_error,
+           stderr_tail = p_tail, node_lost = COALESCE(p_node_lost, false),
+           final = norn.is_end(p_status), report_no = report_no + 1,
+           start_at = COALESCE(start_at, now()),
+           end_at = CASE WHEN norn.is_end(p_status) THEN now() END
+     WHERE job_no = p_job_no AND task_no = p_task_no AND attempt = p_attempt AND party_no = p_party_no
+       AND NOT final AND status <> p_status AND norn.task_step_ok(status, p_status);
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    IF norn.is_end(p_status) THEN
+        INSERT INTO norn.task_work (job_no, task_no) VALUES (p_job_no, p_task_no)
+            ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq');
+        PERFORM norn.job_poke(p_job_no);
+    END IF;
+    RETURN true;
+END $$;
+
+-- A report from another site. Stale ones are recorded and change nothing.
+CREATE FUNCTION norn.sched_remote_report(p_job_id text, p_task_name text, p_attempt integer, p_role text,
+        p_party_id text, p_status text, p_exit_code integer, p_signal integer, p_error text, p_tail text,
+        p_node_lost boolean)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_job_no bigint;
+    v_task_no integer;
+    v_party_no smallint;
+    v_taken boolean;
+    v_had text;
+BEGIN
+    SELECT j.job_no, t.task_no, p.party_no INTO v_job_no, v_task_no, v_party_no
+      FROM norn.job j JOIN norn.task t USING (job_no) JOIN norn.job_party p USING (job_no)
+     WHERE j.job_id = p_job_id AND t.task_name = p_task_name AND p.role = p_role AND p.party_id = p_party_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'NR000',
+            MESSAGE = format('2000:No found task: job_id[%s],task_name[%s],role[%s],party_id[%s]',
+                             p_job_id, p_task_name, p_role, p_party_id);
+    END IF;
+    SELECT status INTO v_had FROM norn.task_party
+     WHERE job_no = v_job_no AND task_no = v_task_no AND attempt = p_attempt AND party_no = v_party_no;
+    v_taken := norn.sched_task_report(v_job_no, v_task_no, p_attempt, v_party_no, p_status, p_exit_code, p_signal,
+                                      p_error, p_tail, p_node_lost);
+    INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason,
+                            detail, actor)
+    VALUES (p_job_id, 'run', p_task_name, p_role, p_party_id, p_attempt, v_had, p_status,
+            CASE WHEN v_taken THEN 'reported' ELSE 'stale_report' END, left(p_error, 1000), 'party ' || p_party_id);
+    RETURN v_taken;
+END $$;
+
+CREATE FUNCTION norn.sched_reserved(p_job_no bigint, p_party_no smallint, p_result text, p_detail text)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE norn.job_party SET reserve_state = p_result, detail = p_detail
+     WHERE job_no = p_job_no AND party_no = p_party_no AND reserve_state = 'asked';
+    IF FOUND THEN
+        PERFORM norn.job_poke(p_job_no);
+    END IF;
+END $$;
+
+CREATE FUNCTION norn.sched_created(p_job_no bigint, p_party_no smallint, p_ok boolean, p_detail text)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE norn.job_party SET create_state = CASE WHEN p_ok THEN 'ok' ELSE 'refused' END, detail = p_detail
+     WHERE job_no = p_job_no AND party_no = p_party_no AND create_state = 'asked';
+    IF FOUND THEN
+        PERFORM norn.job_poke(p_job_no);
+    END IF;
+END $$;
+
+-- ------------------------------------------------------------------ commands to a party
+CREATE FUNCTION norn.party_job_create(p json) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_no bigint;
+BEGIN
+    INSERT INTO norn.job_dag (job_id, dag) VALUES (p->>'job_id', p->'dag') ON CONFLICT DO NOTHING;
+    INSERT INTO norn.party_job (job_id, role, party_id, status, job_no, initiator_party_id, scheduler_party_id,
+            model_id, model_version, user_name, engine, cores, memory_mb)
+    VALUES (p->>'job_id', p->>'role', p->>'party_id', 'waiting', (p->>'job_no')::bigint, p->>'initiator_party_id',
+            p->>'scheduler_party_id', p->>'model_id', p->>'model_version', COALESCE(p->>'user_name', ''),
+            COALESCE(p->>'engine', 'standalone'), (p->>'cores')::integer, (p->>'memory_mb')::integer)
+    ON CONFLICT (job_id, role, party_id) DO NOTHING
+    RETURNING party_job_no INTO v_no;
+    IF v_no IS NULL THEN
+        RETURN false; -- the command came twice
+    END IF;
+    INSERT INTO norn.party_task (party_job_no, job_id, task_name, task_no, role, party_id, party_no, component,
+            provider, config, cores, memory_mb, timeout_s)
+    SELECT v_no, p->>'job_id', t.task_name, t.task_no, p->>'role', p->>'party_id', t.party_no, t.component,
+           t.provider, t.config, t.cores, t.memory_mb, t.timeout_s
+      FROM json_to_recordset(p->'tasks') AS t(task_name text, task_no integer, party_no smallint, component text,
+           provider text, config json, cores integer, memory_mb integer, timeout_s bigint);
+    INSERT INTO norn.event (job_id, object, role, party_id, to_status, reason, actor)
+    VALUES (p->>'job_id', 'job', p->>'role', p->>'party_id', 'waiting', 'created',
+            'scheduler ' || (p->>'scheduler_party_id'));
+    RETURN true;
+END $$;
+
+-- One party of one job asks for its cores and memory. granted, refused (not now) or never.
+CREATE FUNCTION norn.party_reserve(p_job_id text, p_role text, p_party_id text, p_ttl_ms integer,
+        OUT result text, OUT detail text) LANGUAGE plpgsql AS $$
+DECLARE
+    pj norn.party_job;
+    e norn.engine;
+    v_cores bigint;
+    v_memory bigint;
+    v_holders text;
+BEGIN
+    SELECT * INTO pj FROM norn.party_job WHERE job_id = p_job_id AND role = p_role AND party_id = p_party_id
+       FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'NR000',
+            MESSAGE = format('1001:No found job: job_id[%s],role[%s],party_id[%s]', p_job_id, p_role, p_party_id);
+    END IF;
+    IF norn.is_end(pj.status) THEN
+        result := 'refused';
+        detail := format('the job is %s here', pj.status);
+        RETURN;
+    END IF;
+    IF pj.cores = 0 AND pj.memory_mb = 0 THEN
+        result := 'granted';
+        RETURN;
+    END IF;
+    UPDATE norn.reservation SET expires_at = CASE WHEN expires_at IS NULL THEN NULL
+            ELSE now() + make_interval(secs => p_ttl_ms / 1000.0) END
+     WHERE party_job_no = pj.party_job_no AND (expires_at IS NULL OR expires_at > now());
+    IF FOUND THEN
+        result := 'granted';
+        RETURN;
+    END IF;
+    SELECT * INTO e FROM norn.engine WHERE name = pj.engine FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        result := 'never';
+        detail := format('this site has no computing engine %s', pj.engine);
+        RETURN;
+    END IF;
+    IF pj.cores > e.cores OR (pj.memory_mb > e.memory_mb AND e.memory_mb > 0) THEN
+        result := 'never';
+        detail := format('needs %s cores and %s MiB; engine %s has %s cores and %s MiB in all (resources.cores, resources.memory_mb)',
+                         pj.cores, pj.memory_mb, e.name, e.cores, e.memory_mb);
+        RETURN;
+    END IF;
+    DELETE FROM norn.reservation WHERE engine = e.name AND expires_at <= now();
+    SELECT COALESCE(sum(r.cores), 0), COALESCE(sum(r.memory_mb), 0) INTO v_cores, v_memory
+      FROM norn.reservation r WHERE r.engine = e.name;
+    IF v_cores + pj.cores <= e.cores AND (e.memory_mb = 0 OR v_memory + pj.memory_mb <= e.memory_mb) THEN
+        INSERT INTO norn.reservation (party_job_no, engine, cores, memory_mb, expires_at)
+        VALUES (pj.party_job_no, e.name, pj.cores, pj.memory_mb, now() + make_interval(secs => p_ttl_ms / 1000.0));
+        UPDATE norn.party_job SET apply_at = now() WHERE party_job_no = pj.party_job_no;
+        DELETE FROM norn.resource_waiter WHERE job_id = p_job_id;
+        result := 'granted';
+        INSERT INTO norn.event (job_id, object, role, party_id, to_status, reason, detail, actor)
+        VALUES (p_job_id, 'reservation', p_role, p_party_id, 'granted', 'granted',
+                format('%s cores, %s MiB', pj.cores, pj.memory_mb), 'party ' || p_party_id);
+    ELSE
+        SELECT string_agg(h.job_id, ', ') INTO v_holders FROM (
+            SELECT p.job_id FROM norn.reservation r JOIN norn.party_job p USING (party_job_no)
+             WHERE r.engine = e.name ORDER BY r.granted_at LIMIT 5) h;
+        result := 'refused';
+        detail := format('needs %s cores and %s MiB, free are %s of %s cores and %s of %s MiB; held by jobs %s',
+                         pj.cores, pj.memory_mb, e.cores - v_cores, e.cores, e.memory_mb - v_memory, e.memory_mb,
+                         COALESCE(v_holders, '-'));
+        IF pj.job_no IS NULL THEN
+            INSERT INTO norn.resource_waiter (job_id, scheduler_party_id)
+            VALUES (p_job_id, pj.scheduler_party_id) ON CONFLICT DO NOTHING;
+        END IF;
+    END IF;
+END $$;
+
+-- Resources have become free: the jobs first in the queue are tried again, here and at other sites.
+CREATE FUNCTION norn.resource_wake(p_party_id text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE norn.job_work w SET poke = poke + 1, due_at = CASE WHEN lease_until > now() THEN due_at ELSE now() END
+      FROM (SELECT job_no FROM norn.job_work WHERE blocked ORDER BY prio LIMIT 8 FOR UPDATE SKIP LOCKED) b
+     WHERE w.job_no = b.job_no;
+    WITH gone AS (
+        DELETE FROM norn.resource_waiter WHERE job_id IN (
+            SELECT job_id FROM norn.resource_waiter ORDER BY asked_at LIMIT 8 FOR UPDATE SKIP LOCKED)
+        RETURNING job_id, scheduler_party_id)
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, command, body, give_up_at)
+    SELECT scheduler_party_id, p_party_id, job_id, 'resource_wake', json_build_object('job_id', job_id),
+           now() + interval '1 minute'
+      FROM gone;
+END $$;
+
+-- p_wake: not when a job only gives back what it could not use, or two jobs could wake each other for ever.
+CREATE FUNCTION norn.party_release(p_job_id text, p_role text, p_party_id text, p_wake boolean) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_no bigint;
+BEGIN
+    DELETE FROM norn.reservation r USING norn.party_job p
+     WHERE r.party_job_no = p.party_job_no AND p.job_id = p_job_id AND p.role = p_role
+       AND p.party_id = p_party_id
+    RETURNING r.party_job_no INTO v_no;
+    IF p_wake THEN
+        DELETE FROM norn.resource_waiter WHERE job_id = p_job_id;
+    END IF;
+    IF v_no IS NULL THEN
+        RETURN false;
+    END IF;
+    UPDATE norn.party_job SET return_at = now() WHERE party_job_no = v_no;
+    INSERT INTO norn.event (job_id, object, role, party_id, from_status, to_status, reason, actor)
+    VALUES (p_job_id, 'reservation', p_role, p_party_id, 'granted', 'released', 'released', 'party ' || p_party_id);
+    IF p_wake THEN
+        PERFORM norn.resource_wake(p_party_id);
+    END IF;
+    RETURN true;
+END $$;
+
+CREATE FUNCTION norn.party_job_start(p_job_id text, p_role text, p_party_id text) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    pj norn.party_job;
+BEGIN
+    SELECT * INTO pj FROM norn.party_job WHERE job_id = p_job_id AND role = p_role AND party_id = p_party_id
+       FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'NR000',
+            MESSAGE = format('1001:No found job: job_id[%s],role[%s],party_id[%s]', p_job_id, p_role, p_party_id);
+    END IF;
+    IF pj.status <> 'waiting' THEN
+        RETURN pj.status = 'running';
+    END IF;
+    IF pj.cores > 0 OR pj.memory_mb > 0 THEN
+        UPDATE norn.reservation SET expires_at = NULL
+         WHERE party_job_no = pj.party_job_no AND (expires_at IS NULL OR expires_at > now());
+        IF NOT FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'NR000', MESSAGE = format(
+                '1005:Job resource exception: job_id[%s],role[%s],party_id[%s],detail[the reservation has expired]',
+                p_job_id, p_role, p_party_id);
+        END IF;
+    END IF;
+    UPDATE norn.party_job SET status = 'running', version = version + 1, update_at = now(),
+           start_at = COALESCE(start_at, now())
+     WHERE party_job_no = pj.party_job_no;
+    INSERT INTO norn.event (job_id, object, role, party_id, from_status, to_status, reason, actor)
+    VALUES (p_job_id, 'job', p_role, p_party_id, 'waiting', 'running', 'started',
+            'scheduler ' || pj.scheduler_party_id);
+    RETURN true;
+END $$;
+
+-- Puts runs into the executors' queue; rows of earlier attempts are the pattern for new ones. Returns how many.
+CREATE FUNCTION norn.party_task_start(p_job_ids text[], p_task_names text[], p_attempts integer[], p_roles text[],
+        p_party_ids text[]) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    v_n integer;
+BEGIN
+    INSERT INTO norn.party_task (party_job_no, job_id, task_name, task_no, attempt, role, party_id, party_no,
+            component, provider, config, cores, memory_mb, timeout_s)
+    SELECT t.party_job_no, t.job_id, t.task_name, t.task_no, a.attempt, t.role, t.party_id, t.party_no, t.component,
+           t.provider, t.config, t.cores, t.memory_mb, t.timeout_s
+      FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids)
+           AS a(job_id, task_name, attempt, role, party_id)
+      JOIN norn.party_task t ON t.job_id = a.job_id AND t.task_name = a.task_name AND t.attempt = 0
+           AND t.role = a.role AND t.party_id = a.party_id
+     WHERE a.attempt > 0
+    ON CONFLICT (job_id, task_name, attempt, role, party_id) DO NOTHING;
+    WITH started AS (
+        UPDATE norn.party_task t SET status = 'running', version = t.version + 1, update_at = now()
+          FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids)
+               AS a(job_id, task_name, attempt, role, party_id), norn.party_job p
+         WHERE t.job_id = a.job_id AND t.task_name = a.task_name AND t.attempt = a.attempt AND t.role = a.role
+           AND t.party_id = a.party_id AND t.status = 'waiting' AND t.party_status = 'waiting'
+           AND p.party_job_no = t.party_job_no AND p.status = 'running'
+        RETURNING t.run_no)
+    INSERT INTO norn.run_work (run_no, prio) SELECT run_no, run_no FROM started;
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    RETURN v_n;
+END $$;
+
+-- The scheduler has decided the status of an attempt. What still runs here is to be ended with it.
+CREATE FUNCTION norn.party_task_finish(p_job_ids text[], p_task_names text[], p_attempts integer[], p_roles text[],
+        p_party_ids text[], p_statuses text[], p_progress integer[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE norn.party_task t SET status = a.status, kill_status = true, version = t.version + 1, update_at = now()
+      FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids, p_statuses)
+           AS a(job_id, task_name, attempt, role, party_id, status)
+     WHERE t.job_id = a.job_id AND t.task_name = a.task_name AND t.attempt = a.attempt AND t.role = a.role
+       AND t.party_id = a.party_id AND t.status = 'running';
+    WITH r AS (
+        SELECT t.run_no, t.job_id, t.task_name, t.attempt, t.role, t.party_id, a.status
+          FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids, p_statuses)
+               AS a(job_id, task_name, attempt, role, party_id, status)
+          JOIN norn.party_task t ON t.job_id = a.job_id AND t.task_name = a.task_name AND t.attempt = a.attempt
+               AND t.role = a.role AND t.party_id = a.party_id
+         WHERE a.status NOT IN ('success', 'pass')),
+    never_ran AS (
+        DELETE FROM norn.run_work w USING r WHERE w.run_no = r.run_no AND w.node_id IS NULL
+        RETURNING r.*),
+    ended AS (
+        UPDATE norn.party_task t SET party_status = n.status, end_at = now(), version = t.version + 1
+          FROM never_ran n WHERE t.run_no = n.run_no AND t.party_status = 'waiting'
+        RETURNING t.run_no),
+    said AS (
+        INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason,
+                                actor)
+        SELECT job_id, 'run', task_name, role, party_id, attempt, 'waiting', status, 'stopped_before_start', 'scheduler'
+          FROM never_ran)
+    UPDATE norn.run_work w SET stop_status = r.status FROM r
+     WHERE w.run_no = r.run_no AND w.node_id IS NOT NULL AND w.stop_status IS NULL;
+    UPDATE norn.party_job p SET progress = GREATEST(p.progress, a.progress), update_at = now()
+      FROM (SELECT job_id, role, party_id, max(progress) AS progress
+              FROM unnest(p_job_ids, p_roles, p_party_ids, p_progress) AS x(job_id, role, party_id, progress)
+             GROUP BY 1, 2, 3) a
+     WHERE p.job_id = a.job_id AND p.role = a.role AND p.party_id = a.party_id AND p.progress < a.progress;
+END $$;
+
+-- The job is over at this party: whatever still runs is stopped, resources go back. Repeats change nothing.
+CREATE FUNCTION norn.party_job_finish(p_job_id text, p_role text, p_party_id text, p_status text,
+        p_progress integer, p_reason_code text, p_reason text, p_first_failure json) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    pj norn.party_job;
+BEGIN
+    SELECT * INTO pj FROM norn.party_job WHERE job_id = p_job_id AND role = p_role AND party_id = p_party_id
+       FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN false; -- it was never created here
+    END IF;
+    PERFORM norn.party_task_finish(array_agg(t.job_id), array_agg(t.task_name), array_agg(t.attempt),
+            array_agg(t.role), array_agg(t.party_id), array_agg(p_status), array_agg(0))
+       FROM norn.party_task t
+      WHERE t.party_job_no = pj.party_job_no AND t.status = 'running' AND p_status <> 'success'
+     HAVING count(*) > 0;
+    PERFORM norn.party_release(p_job_id, p_role, p_party_id, true);
+    IF norn.is_end(pj.status) THEN
+        RETURN true;
+    END IF;
+    UPDATE norn.party_job SET status = p_status, version = version + 1, tag = 'job_end', update_at = now(),
+           progress = GREATEST(progress, COALESCE(p_progress, 0)), end_at = now(), reason_code = p_reason_code,
+           reason = p_reason, first_failure = p_first_failure
+     WHERE party_job_no = pj.party_job_no;
+    INSERT INTO norn.event (job_id, object, role, party_id, from_status, to_status, reason, detail, actor)
+    VALUES (p_job_id, 'job', p_role, p_party_id, pj.status, p_status, COALESCE(p_reason_code, 'finished'), p_reason,
+            'scheduler ' || pj.scheduler_party_id);
+    RETURN true;
+END $$;
+
+-- ------------------------------------------------------------------ runs, as executors see them
+CREATE FUNCTION norn.run_report(p_run_no bigint, p_status text, p_node_lost boolean) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    t norn.party_task;
+    j norn.party_job;
+BEGIN
+    SELECT * INTO t FROM norn.party_task WHERE run_no = p_run_no;
+    SELECT * INTO j FROM norn.party_job WHERE party_job_no = t.party_job_no;
+    IF j.job_no IS NOT NULL THEN
+        PERFORM norn.sched_task_report(j.job_no, t.task_no, t.attempt, t.party_no, p_status, t.exit_code, t.signal,
+                                       t.error, t.stderr_tail, p_node_lost);
+    ELSE
+        INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, command, body)
+        VALUES (j.scheduler_party_id, t.party_id, t.job_id, 'task_report', json_build_object(
+            'job_id', t.job_id, 'role', t.role, 'party_id', t.party_id, 'task_id', t.job_id || '_' || t.task_name,
+            'task_version', t.attempt, 'task_name', t.task_name, 'status', p_status, 'exit_code', t.exit_code,
+            'signal', t.signal, 'error', t.error, 'stderr_tail', t.stderr_tail, 'node_lost', p_node_lost));
+    END IF;
+END $$;
+
+-- Claims runs for a node; each claim is a lease with a number of its own.
+CREATE FUNCTION norn.run_claim(p_node_id text, p_limit integer)
+RETURNS TABLE (run_no bigint, lease_no bigint, job_id text, task_name text, attempt integer, role text,
+               party_id text, component text, provider text, config json, timeout_s bigint, cores integer,
+               memory_mb integer, model_id text, model_version text, dag_parties json, metadata json)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v_runs bigint[];
+BEGIN
+    WITH c AS (
+        SELECT w.run_no FROM norn.run_work w WHERE w.node_id IS NULL AND w.due_at <= now()
+         ORDER BY w.prio LIMIT p_limit FOR UPDATE SKIP LOCKED),
+    u AS (
+        UPDATE norn.run_work w SET node_id = p_node_id, lease_no = nextval('norn.lease_seq') FROM c
+         WHERE w.run_no = c.run_no RETURNING w.run_no)
+    SELECT array_agg(u.run_no) INTO v_runs FROM u;
+    IF v_runs IS NULL THEN
+        RETURN;
+    END IF;
+    UPDATE norn.party_task t SET party_status = 'running', node_id = p_node_id, start_at = now(),
+           version = t.version + 1, update_at = now()
+     WHERE t.run_no = ANY (v_runs);
+    INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason, actor)
+    SELECT t.job_id, 'run', t.task_name, t.role, t.party_id, t.attempt, 'waiting', 'running', 'claimed',
+           'node ' || p_node_id
+      FROM norn.party_task t WHERE t.run_no = ANY (v_runs);
+    PERFORM norn.run_report(t.run_no, 'running', false) FROM norn.party_task t WHERE t.run_no = ANY (v_runs);
+    RETURN QUERY
+        SELECT t.run_no, w.lease_no, t.job_id, t.task_name, t.attempt, t.role, t.party_id, t.component, t.provider,
+               t.config, t.timeout_s, t.cores, t.memory_mb, j.model_id, j.model_version,
+               d.dag #> '{dag,parties}', p.metadata
+          FROM norn.party_task t JOIN norn.run_work w ON w.run_no = t.run_no
+          JOIN norn.party_job j ON j.party_job_no = t.party_job_no
+          JOIN norn.job_dag d ON d.job_id = t.job_id
+          LEFT JOIN norn.provider p ON p.provider_name = t.provider
+         WHERE t.run_no = ANY (v_runs);
+END $$;
+
+-- The end of a run, under its lease. False: the lease is lost (the node was too slow), nothing was changed.
+CREATE FUNCTION norn.run_finish(p_run_no bigint, p_lease_no bigint, p_status text, p_exit_code integer,
+        p_signal integer, p_error text, p_tail text, p_user_ms bigint, p_sys_ms bigint, p_max_rss_kb bigint,
+        p_node_lost boolean, p_reason text, p_actor text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    t norn.party_task;
+BEGIN
+    DELETE FROM norn.run_work WHERE run_no = p_run_no AND lease_no = p_lease_no;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    UPDATE norn.party_task SET party_status = p_status, exit_code = p_exit_code, signal = p_signal,
+           error = COALESCE(p_error, ''), stderr_tail = p_tail, user_ms = p_user_ms, sys_ms = p_sys_ms,
+           max_rss_kb = p_max_rss_kb, end_at = now(), version = version + 1, update_at = now(), token_hash = NULL
+     WHERE run_no = p_run_no
+    RETURNING * INTO t;
+    INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason, detail,
+                            actor)
+    VALUES (t.job_id, 'run', t.task_name, t.role, t.party_id, t.attempt, 'running', p_status, p_reason,
+            left(p_error, 1000), p_actor);
+    PERFORM norn.run_report(p_run_no, p_status, p_node_lost);
+    RETURN true;
+END $$;
+
+-- Runs of nodes that have not been seen for their lease are over: their processes died with them.
+CREATE FUNCTION norn.runs_of_dead_nodes(p_actor text) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    r record;
+    v_n integer := 0;
+BEGIN
+    FOR r IN SELECT w.run_no, w.lease_no, w.stop_status, n.name
+               FROM norn.run_work w JOIN norn.node n ON n.node_id = w.node_id
+              WHERE n.seen_at < now() - make_interval(secs => n.lease_ms / 1000.0)
+                FOR UPDATE OF w SKIP LOCKED LOOP
+        IF norn.run_finish(r.run_no, r.lease_no, COALESCE(r.stop_status, 'failed'), NULL, NULL,
+                           format('node %s was lost while it ran this task', r.name), NULL, NULL, NULL, NULL, true,
+                           'node_lost', p_actor) THEN
+            v_n := v_n + 1;
+        END IF;
+    END LOOP;
+    RETURN v_n;
+END $$;
+
+-- ------------------------------------------------------------------ jobs, as clients see them
+-- Everything of a new job in one transaction. The same idempotency key gives the same job.
+CREATE FUNCTION norn.job_submit(p json, OUT o_job_id text, OUT o_new boolean, OUT o_status text)
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_no bigint;
+    v_all_local boolean;
+BEGIN
+    SELECT j.job_id, false, j.status INTO o_job_id, o_new, o_status FROM norn.job j
+     WHERE j.idempotency_key = p->>'idempotency_key';
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    v_all_local := (p->>'n_remote')::integer = 0;
+    o_job_id := p->>'job_id';
+    o_new := true;
+    o_status := CASE WHEN v_all_local THEN 'waiting' ELSE 'ready' END;
+    INSERT INTO norn.job_dag (job_id, dag) VALUES (o_job_id, p->'dag');
+    INSERT INTO norn.job (job_id, status, priority, initiator_party_id, scheduler_party_id, model_id,
+            model_version, user_name, idempotency_key, auto_retries, n_tasks, deadline_at)
+    VALUES (o_job_id, o_status, (p->>'priority')::integer, p->>'initiator_party_id', p->>'scheduler_party_id',
+            p->>'model_id', p->>'model_version', COALESCE(p->>'user_name', ''), p->>'idempotency_key',
+            (p->>'auto_retries')::integer, json_array_length(p->'tasks'),
+            now() + make_interval(secs => NULLIF((p->>'timeout_s')::double precision, 0)))
+    RETURNING job_no INTO v_no;
+    INSERT INTO norn.job_party (job_no, party_no, role, party_id, local, cores, memory_mb, create_state)
+    SELECT v_no, x.party_no, x.role, x.party_id, x.local, x.cores, x.memory_mb,
+           CASE WHEN x.local THEN 'ok' ELSE 'asked' END
+      FROM json_to_recordset(p->'parties') AS x(party_no smallint, role text, party_id text, local boolean,
+           cores integer, memory_mb integer);
+    INSERT INTO norn.task (job_no, task_no, task_name, component, parties, cores, deps_left, retries_left)
+    SELECT v_no, x.task_no, x.task_name, x.component, x.parties, x.cores, x.deps_left,
+           (p->>'auto_retries')::integer
+      FROM json_to_recordset(p->'tasks') AS x(task_no integer, task_name text, component text, parties smallint[],
+           cores integer[], deps_left integer);
+    INSERT INTO norn.task_edge (job_no, parent_no, child_no)
+    SELECT v_no, x.parent_no, x.child_no FROM json_to_recordset(p->'edges') AS x(parent_no integer, child_no integer);
+    INSERT INTO norn.task_work (job_no, task_no)
+    SELECT v_no, task_no FROM norn.task WHERE job_no = v_no AND deps_left = 0;
+    PERFORM norn.party_job_create(jsonb_set(x::jsonb, '{job_no}', to_jsonb(v_no))::json)
+       FROM json_array_elements(p->'local_creates') AS x;
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, give_up_at)
+    SELECT x.dest_party_id, p->>'scheduler_party_id', o_job_id, v_no, x.party_no, 'job_create', x.body,
+           now() + make_interval(secs => (p->>'create_timeout_s')::double precision)
+      FROM json_to_recordset(p->'remote_creates') AS x(dest_party_id text, party_no smallint, body json);
+    INSERT INTO norn.job_work (job_no, prio)
+    VALUES (v_no, norn.ms(now()) - (p->>'priority')::bigint * (p->>'priority_ms')::bigint);
+    INSERT INTO norn.event (job_id, object, to_status, reason, detail, actor)
+    VALUES (o_job_id, 'job', o_status, 'submitted', p->>'detail', COALESCE(p->>'actor', 'client'));
+END $$;
+
+-- The wish that a job ends. It is kept until the scheduler has carried it out everywhere.
+CREATE FUNCTION norn.job_stop(p_job_id text, p_status text, p_actor text, p_reason text, OUT o_found boolean,
+        OUT o_status text) LANGUAGE plpgsql AS $$
+DECLARE
+    j norn.job;
+BEGIN
+    SELECT * INTO j FROM norn.job WHERE job_id = p_job_id FOR NO KEY UPDATE;
+    o_found := FOUND;
+    IF NOT o_found THEN
+        RETURN;
+    END IF;
+    o_status := j.status;
+    IF norn.is_end(j.status) OR j.stop_status IS NOT NULL THEN
+        RETURN;
+    END IF;
+    UPDATE norn.job SET stop_status = p_status, stop_actor = p_actor, stop_reason = p_reason, version = version + 1
+     WHERE job_no = j.job_no;
+    INSERT INTO norn.event (job_id, object, from_status, to_status, reason, detail, actor)
+    VALUES (p_job_id, 'job', j.status, j.status, 'stop_requested', p_reason, p_actor);
+    PERFORM norn.job_poke(j.job_no);
+END $$;
+
+-- ------------------------------------------------------------------ what a scheduler has decided
+-- Each takes arrays over a batch of jobs and works only on those whose row this transaction has updated
+-- (norn.mine): the lost version of one job drops that job and nothing else.
+
+CREATE FUNCTION norn.sched_reserve(p_job_nos bigint[], p_ttl_ms integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    p record;
+    r record;
+BEGIN
+    UPDATE norn.job_party SET reserve_state = 'asked', detail = NULL
+     WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no) AND reserve_state <> 'asked';
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, give_up_at)
+    SELECT x.party_id, j.scheduler_party_id, j.job_id, j.job_no, x.party_no, 'job_reserve',
+           json_build_object('job_id', j.job_id, 'role', x.role, 'party_id', x.party_id, 'ttl_ms', p_ttl_ms),
+           now() + make_interval(secs => p_ttl_ms / 1000.0)
+      FROM norn.job j JOIN norn.job_party x USING (job_no)
+     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT x.local;
+    FOR p IN SELECT j.job_no, j.job_id, x.party_no, x.role, x.party_id
+               FROM norn.job j JOIN norn.job_party x USING (job_no)
+              WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND x.local
+              ORDER BY array_position(p_job_nos, j.job_no), x.party_no LOOP
+        r := norn.party_reserve(p.job_id, p.role, p.party_id, p_ttl_ms);
+        PERFORM norn.sched_reserved(p.job_no, p.party_no, r.result, r.detail);
+    END LOOP;
+END $$;
+
+CREATE FUNCTION norn.sched_release(p_job_nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM norn.party_release(j.job_id, x.role, x.party_id, false)
+       FROM norn.job j JOIN norn.job_party x USING (job_no)
+      WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND x.local AND x.reserve_state = 'granted';
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
+    SELECT x.party_id, j.scheduler_party_id, j.job_id, j.job_no, x.party_no, 'job_release',
+           json_build_object('job_id', j.job_id, 'role', x.role, 'party_id', x.party_id)
+      FROM norn.job j JOIN norn.job_party x USING (job_no)
+     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT x.local AND x.reserve_state = 'granted';
+    UPDATE norn.job_party SET reserve_state = 'none'
+     WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no);
+END $$;
+
+CREATE FUNCTION norn.sched_start_jobs(p_job_nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM norn.party_job_start(j.job_id, x.role, x.party_id)
+       FROM norn.job j JOIN norn.job_party x USING (job_no)
+      WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND x.local;
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
+    SELECT x.party_id, j.scheduler_party_id, j.job_id, j.job_no, x.party_no, 'job_start',
+           json_build_object('job_id', j.job_id, 'role', x.role, 'party_id', x.party_id,
+                             'extra_info', json_build_object())
+      FROM norn.job j JOIN norn.job_party x USING (job_no)
+     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT x.local;
+END $$;
+
+CREATE FUNCTION norn.sched_start_tasks(p_job_nos bigint[], p_task_nos integer[], p_attempts integer[],
+        p_reasons text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE norn.task t SET status = 'running', start_at = now(), end_at = NULL, retry_at = NULL
+      FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
+     WHERE t.job_no = a.job_no AND t.task_no = a.task_no AND t.attempt = a.attempt AND norn.mine(a.job_no);
+    INSERT INTO norn.task_party (job_no, task_no, attempt, party_no)
+    SELECT a.job_no, a.task_no, a.attempt, x.party_no
+      FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
+      JOIN norn.task t USING (job_no, task_no), unnest(t.parties) AS x(party_no)
+     WHERE norn.mine(a.job_no);
+    INSERT INTO norn.event (job_id, object, task_name, attempt, from_status, to_status, reason, actor)
+    SELECT j.job_id, 'task', t.task_name, a.attempt, 'waiting', 'running', a.reason, 'scheduler'
+      FROM unnest(p_job_nos, p_task_nos, p_attempts, p_reasons) AS a(job_no, task_no, attempt, reason)
+      JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
+     WHERE norn.mine(a.job_no);
+    PERFORM norn.party_task_start(array_agg(j.job_id), array_agg(t.task_name), array_agg(a.attempt),
+                                  array_agg(p.role), array_agg(p.party_id))
+       FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
+       JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
+       JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND p.local
+      WHERE norn.mine(a.job_no)
+     HAVING count(*) > 0;
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
+    SELECT p.party_id, j.scheduler_party_id, j.job_id, j.job_no, p.party_no, 'task_start',
+           json_build_object('job_id', j.job_id, 'role', p.role, 'party_id', p.party_id,
+                             'task_id', j.job_id || '_' || t.task_name, 'task_version', a.attempt,
+                             'task_name', t.task_name)
+      FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
+      JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
+      JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND NOT p.local
+     WHERE norn.mine(a.job_no);
+END $$;
+
+-- Attempts that are over. p_retry_at_ms not null: the task waits for a new attempt.
+CREATE FUNCTION norn.sched_end_tasks(p_job_nos bigint[], p_task_nos integer[], p_attempts integer[],
+        p_statuses text[], p_reasons text[], p_party_nos smallint[], p_progress integer[], p_retry_at_ms bigint[],
+        p_retries_left integer[], p_rescues integer[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason, detail,
+                            actor)
+    SELECT j.job_id, 'task', t.task_name, p.role, p.party_id, a.attempt, 'running', a.status, a.reason,
+           left(x.error, 1000), 'scheduler'
+      FROM unnest(p_job_nos, p_task_nos, p_attempts, p_statuses, p_reasons, p_party_nos)
+           AS a(job_no, task_no, attempt, status, reason, party_no)
+      JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
+      LEFT JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = a.party_no
+      LEFT JOIN norn.task_party x ON x.job_no = a.job_no AND x.task_no = a.task_no AND x.attempt = a.attempt
+           AND x.party_no = a.party_no
+     WHERE norn.mine(a.job_no);
+    PERFORM norn.party_task_finish(array_agg(j.job_id), array_agg(t.task_name), array_agg(a.attempt),
+            array_agg(p.role), array_agg(p.party_id), array_agg(a.status), array_agg(a.progress))
+       FROM unnest(p_job_nos, p_task_nos, p_attempts, p_statuses, p_progress)
+            AS a(job_no, task_no, attempt, status, progress)
+       JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
+       JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND p.local
+      WHERE norn.mine(a.job_no)
+     HAVING count(*) > 0;
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
+    SELECT p.party_id, j.scheduler_party_id, j.job_id, j.job_no, p.party_no, 'task_stop',
+           json_build_object('job_id', j.job_id, 'role', p.role, 'party_id', p.party_id,
+                             'task_id', j.job_id || '_' || t.task_name, 'task_version', a.attempt,
+                             'task_name', t.task_name, 'status', a.status, 'progress', a.progress)
+      FROM unnest(p_job_nos, p_task_nos, p_attempts, p_statuses, p_progress)
+           AS a(job_no, task_no, attempt, status, progress)
+      JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
+      JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND NOT p.local
+     WHERE norn.mine(a.job_no);
+    -- The children of what has succeeded: at zero a child is ready.
+    WITH done AS (
+        SELECT e.job_no, e.child_no, count(*)::integer AS n
+          FROM unnest(p_job_nos, p_task_nos, p_statuses) AS a(job_no, task_no, status)
+          JOIN norn.task_edge e ON e.job_no = a.job_no AND e.parent_no = a.task_no
+         WHERE a.status IN ('success', 'pass') AND norn.mine(a.job_no)
+         GROUP BY 1, 2),
+    less AS (
+        UPDATE norn.task t SET deps_left = t.deps_left - done.n FROM done
+         WHERE t.job_no = done.job_no AND t.task_no = done.child_no
+        RETURNING t.job_no, t.task_no, t.deps_left)
+    INSERT INTO norn.task_work (job_no, task_no) SELECT job_no, task_no FROM less WHERE deps_left = 0
+        ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq');
+    UPDATE norn.task t SET
+           status = CASE WHEN a.retry_at_ms IS NULL THEN a.status ELSE 'waiting' END,
+           attempt = CASE WHEN a.retry_at_ms IS NULL THEN t.attempt ELSE t.attempt + 1 END,
+           retry_at = to_timestamp(a.retry_at_ms / 1000.0), retries_left = a.retries_left, rescues = a.rescues,
+           end_at = CASE WHEN a.retry_at_ms IS NULL THEN now() END
+      FROM unnest(p_job_nos, p_task_nos, p_attempts, p_statuses, p_retry_at_ms, p_retries_left, p_rescues)
+           AS a(job_no, task_no, attempt, status, retry_at_ms, retries_left, rescues)
+     WHERE t.job_no = a.job_no AND t.task_no = a.task_no AND t.attempt = a.attempt AND norn.mine(a.job_no);
+END $$;
+
+-- Jobs that have ended (their row says how): the reason in words, and every party is told.
+CREATE FUNCTION norn.sched_end_jobs(p_job_nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE norn.job j SET
+           first_failure = COALESCE(f.failure, j.first_failure),
+           reason = CASE
+               WHEN j.reason_code IN ('stop_requested') THEN
+                   format('%s by %s%s', j.status, j.stop_actor, COALESCE(': ' || j.stop_reason, ''))
+               WHEN j.reason_code = 'deadline' THEN 'the deadline of the job has passed (dag.conf.timeout)'
+               WHEN j.reason_code IN ('party_refused', 'resources_never') THEN (
+                   SELECT string_agg(format('%s %s: %s', p.role, p.party_id, p.detail), '; ' ORDER BY p.party_no)
+                     FROM norn.job_party p WHERE p.job_no = j.job_no
+                      AND (p.create_state = 'refused' OR p.reserve_state = 'never'))
+               WHEN f.failure IS NOT NULL THEN
+                   format('task %s failed at %s %s, attempt %s: %s', f.failure->>'task_name', f.failure->>'role',
+                          f.failure->>'party_id', f.failure->>'attempt',
+                          COALESCE(NULLIF(f.failure->>'error', ''), 'no error text'))
+           END
+      FROM (SELECT n.job_no, (
+                SELECT json_build_object('task_name', t.task_name, 'attempt', x.attempt, 'role', p.role,
+                           'party_id', p.party_id, 'status', x.status, 'exit_code', x.exit_code, 'signal', x.signal,
+                           'error', x.error, 'stderr_tail', x.stderr_tail, 'node_lost', x.node_lost)
+                  FROM norn.task_party x JOIN norn.task t USING (job_no, task_no)
+                  JOIN norn.job_party p USING (job_no, party_no)
+                 WHERE x.job_no = n.job_no AND x.final AND x.status IN ('failed', 'timeout')
+                   AND x.attempt = t.attempt
+                 ORDER BY x.end_at, x.party_no LIMIT 1) AS failure
+              FROM unnest(p_job_nos) AS n(job_no)) f
+     WHERE j.job_no = f.job_no AND norn.mine(j.job_no) AND j.status <> 'success';
+    PERFORM norn.party_job_finish(j.job_id, p.role, p.party_id, j.status, j.progress, j.reason_code, j.reason,
+                                  j.first_failure)
+       FROM norn.job j JOIN norn.job_party p USING (job_no)
+      WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND p.local;
+    -- Creation that has not been delivered yet is not needed any more.
+    DELETE FROM norn.outbox WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no)
+       AND command IN ('job_create', 'job_reserve') AND tries = 0;
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
+    SELECT p.party_id, j.scheduler_party_id, j.job_id, j.job_no, p.party_no, 'job_finish',
+           json_build_object('job_id', j.job_id, 'role', p.role, 'party_id', p.party_id, 'status', j.status,
+                             'progress', j.progress, 'reason_code', j.reason_code, 'reason', j.reason,
+                             'first_failure', j.first_failure)
+      FROM norn.job j JOIN norn.job_party p USING (job_no)
+     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT p.local AND p.create_state <> 'refused';
+    DELETE FROM norn.task_work WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no);
+    DELETE FROM norn.job_work WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no);
+END $$;
