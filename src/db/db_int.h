@@ -23,8 +23,6 @@ struct db_op {
 	size_t n_params;
 };
 
-enum batch_state { BATCH_BUILDING, BATCH_QUEUED, BATCH_SENT, BATCH_PAUSED };
-
 struct db_batch {
 	struct db *db;
 	struct db_op *ops;
@@ -36,32 +34,37 @@ struct db_batch {
 
 	db_cb *cb;
 	void *arg;
-	enum batch_state state;
 	int64_t queue_deadline_ms; /* monotonic */
 	int retries;
 	struct event *pause; /* before a retry */
 	PGresult **results;  /* n_ops entries, NULL until answered */
 	PGresult *failure;   /* the result that carries the error; owned */
+	size_t failed_op;    /* n_ops: at the commit */
 	TAILQ_ENTRY(db_batch) link;
 };
 TAILQ_HEAD(db_batch_list, db_batch);
+
+/* What reading a result allocates on the way; freed with it. */
+struct db_scratch {
+	void **items; /* for PQfreemem */
+	size_t n, cap;
+};
 
 struct db_result {
 	struct err err; /* ERR_OK: committed */
 	char sqlstate[6];
 	int n;
 	PGresult **results;
-	void **bytes; /* decoded bytea values, freed with the result */
-	size_t n_bytes, cap_bytes;
+	struct db_scratch *scratch;
 };
 
 /* Something sent that ends with a Sync of its own: the preparation of statements, or a batch. */
 struct db_flight {
-	struct db_batch *batch;	 /* NULL for a preparation */
-	enum db_stmt *prepared;	 /* of a preparation; owned */
-	size_t n;		 /* results expected before the Sync */
-	size_t done;		 /* results that are complete */
-	bool got;		 /* the current command has given its result */
+	struct db_batch *batch; /* NULL for a preparation */
+	enum db_stmt *prepared; /* of a preparation; owned */
+	size_t n;               /* results expected before the Sync */
+	size_t done;            /* results that are complete */
+	bool got;               /* the current command has given its result */
 	TAILQ_ENTRY(db_flight) link;
 };
 TAILQ_HEAD(db_flight_list, db_flight);
@@ -72,11 +75,12 @@ struct db_conn {
 	struct db *db;
 	struct link link;
 	struct db_flight_list flights;
-	int n_batches; /* among flights */
-	bool retiring; /* takes no more batches; connects anew when empty */
+	int n_batches;               /* among flights */
+	bool retiring;               /* takes no more batches; connects anew when empty */
 	unsigned char prep[Q_COUNT]; /* enum prep_state */
 	/* The error of the last failed preparation, for the batches that needed it. */
-	struct err prep_error[1];
+	struct err prep_error;
+	char prep_error_state[6];
 	enum db_stmt prep_error_stmt;
 	struct event *watchdog; /* answers must come */
 };
@@ -102,12 +106,11 @@ struct db {
 	struct link_target target;
 	int queue_timeout_ms;
 	int max_queued;
-	int statement_timeout_ms;
 	struct db_conn *conns;
 	int n_conns;
 	struct db_batch_list queue;  /* in order of queue_deadline_ms */
 	struct db_batch_list paused; /* waiting to be tried again */
-	struct db_batch_list doomed; /* refused at submit; answered from the loop */
+	struct db_batch_list unsent; /* refused at submit, or empty; answered from the loop */
 	int n_queued;
 	struct event *kick; /* dispatch from the loop */
 	struct event *queue_timer;
@@ -131,11 +134,15 @@ void db_notice(void *arg, const PGresult *res);
 void conn_init(struct db_conn *c, struct db *db);
 void conn_close(struct db_conn *c);
 bool conn_accepts(const struct db_conn *c);
+/* c must accept. */
 void conn_send(struct db_conn *c, struct db_batch *b);
 
 /* pool.c */
 void pool_kick(struct db *db);
-void pool_retry(struct db *db, struct db_batch *b);
+/* Try the batch again after a short random pause. */
+void pool_retry(struct db_batch *b);
+/* The batch was not sent after all: back to the head of the queue. */
+void pool_put_back(struct db_batch *b);
 
 /* listen.c */
 void listener_init(struct db_listener *l, struct db *db);

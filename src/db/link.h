@@ -1,7 +1,7 @@
 /*
- * One libpq connection on the event loop: connects without blocking, prepares the session, watches the
- * socket, and connects again, with growing pauses, whenever it breaks. The pool and the listener put
- * their protocols on top of it.
+ * One libpq connection on the event loop: connects without blocking, prepares the session, watches
+ * the socket, and connects again, with growing pauses, whenever it breaks. The pool and the
+ * listener put their protocols on top of it.
  */
 #ifndef NORN_DB_LINK_H
 #define NORN_DB_LINK_H
@@ -17,17 +17,16 @@
 struct link_target {
 	char **keywords; /* for PQconnectStartParams, NULL at the end */
 	char **values;
-	char **hosts; /* n_hosts entries "host", "hostaddr" and "port"; see link_target_parse */
-	char **hostaddrs;
-	char **ports;
+	int n;
 	int n_hosts;
-	int connect_timeout_ms; /* for the whole attempt */
+	int connect_timeout_ms; /* for a whole attempt */
 	int statement_timeout_ms;
 };
 
-/* Adds keep-alive settings where the user gave none, so that a dead host is noticed within seconds. */
-MUST_CHECK bool link_target_parse(struct link_target *t, const char *conninfo, const char *application_name,
-				  struct err *e);
+/* Adds keep-alive settings where the user gave none, so that a dead host is noticed within seconds.
+ */
+MUST_CHECK bool link_target_parse(struct link_target *t, const char *conninfo,
+				  const char *application_name, struct err *e);
 void link_target_free(struct link_target *t);
 
 enum link_state { LINK_CLOSED, LINK_WAITING, LINK_CONNECTING, LINK_SETUP, LINK_UP };
@@ -35,9 +34,10 @@ enum link_state { LINK_CLOSED, LINK_WAITING, LINK_CONNECTING, LINK_SETUP, LINK_U
 struct link;
 
 struct link_ops {
-	void (*up)(struct link *l);			  /* the session is ready */
-	void (*readable)(struct link *l);		  /* input was consumed; results may be there */
-	void (*down)(struct link *l, const char *reason); /* an up link broke; pg is still there to drain */
+	void (*up)(struct link *l);       /* the session is ready */
+	void (*readable)(struct link *l); /* input was consumed; results may be there */
+	void (*down)(struct link *l,
+		     const char *reason); /* an up link broke; pg is still there to drain */
 };
 
 struct link {
@@ -49,13 +49,13 @@ struct link {
 	enum link_state state;
 	struct event *rd, *wr; /* of the socket; NULL when not connected */
 	struct event *timer;   /* pause before an attempt, or the time limit of one */
-	int failures;	       /* in a row */
+	int failures;          /* in a row */
 	unsigned attempt;      /* of all time; picks the host to try first */
 	char *last_error;      /* "" when up */
 };
 
-void link_init(struct link *l, struct event_base *base, const struct link_target *t, const struct link_ops *ops,
-	       void *owner);
+void link_init(struct link *l, struct event_base *base, const struct link_target *t,
+	       const struct link_ops *ops, void *owner);
 void link_start(struct link *l);
 /* Closes for good, without calling back. */
 void link_close(struct link *l);

@@ -1,0 +1,68 @@
+/* PostgreSQL's errors as ours. */
+#include "db/db_int.h"
+#include "base/log.h"
+#include "base/str.h"
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void db_error_text(const char *libpq_message, char *out, size_t size)
+{
+	size_t n = 0;
+
+	if (!libpq_message || !*libpq_message)
+		libpq_message = "no reason given";
+	for (const char *p = libpq_message; *p && n + 1 < size; p++) {
+		if ((unsigned char)*p >= ' ')
+			out[n++] = *p;
+		else if (n > 0 && out[n - 1] != ' ')
+			out[n++] = ' ';
+	}
+	while (n > 0 && (out[n - 1] == ' ' || out[n - 1] == '.'))
+		n--;
+	out[n] = '\0';
+}
+
+/* "1001:No found job" of an NRxxx error, as our SQL functions raise it. */
+static bool own_error(const char *text, struct err *e)
+{
+	const char *colon = strchr(text, ':');
+	char number[12];
+	int64_t code;
+
+	if (!colon || (size_t)(colon - text) >= sizeof(number))
+		return false;
+	memcpy(number, text, (size_t)(colon - text));
+	number[colon - text] = '\0';
+	if (!str_to_i64(number, &code) || code <= 0 || code > 99999)
+		return false;
+	text = colon + 1;
+	while (*text == ' ')
+		text++;
+	err_set(e, (enum err_code)code, "%s", text);
+	return true;
+}
+
+void db_error_from_result(const PGresult *res, const char *stmt_name, struct err *e)
+{
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+	char text[ERR_MSG_MAX];
+
+	db_error_text(primary ? primary : PQresultErrorMessage(res), text, sizeof(text));
+	if (!state)
+		state = "";
+	if (strcmp(state, "NR001") == 0)
+		err_set(e, ERR_CONFLICT, "%s", text);
+	else if (strncmp(state, "NR", 2) != 0 || !own_error(text, e))
+		err_set(e, ERR_DB, "%s: %s", stmt_name, text);
+}
+
+void db_notice(void *arg, const PGresult *res)
+{
+	char text[ERR_MSG_MAX];
+
+	db_error_text(PQresultErrorMessage(res), text, sizeof(text));
+	log_debug(LOG_CTX_NONE, "PostgreSQL says: %s", text);
+}
