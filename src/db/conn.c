@@ -267,7 +267,7 @@ static void conn_up(struct link *l)
 {
 	struct db_conn *c = l->owner;
 
-	memset(c->prep, PREP_NONE, sizeof(c->prep));
+	memset(c->prep, PREP_NONE, (size_t)db_stmt_count());
 	c->prep_error.code = ERR_OK;
 	c->retiring = false;
 	if (!PQenterPipelineMode(l->pg)) {
@@ -326,6 +326,7 @@ void conn_init(struct db_conn *c, struct db *db)
 {
 	c->db = db;
 	TAILQ_INIT(&c->flights);
+	c->prep = mem_zalloc((size_t)db_stmt_count());
 	c->watchdog = evtimer_new(db->base, on_watchdog, c);
 	if (!c->watchdog)
 		log_die(70, "out of memory");
@@ -339,4 +340,5 @@ void conn_close(struct db_conn *c)
 		conn_down(&c->link, "the program closes it");
 	link_close(&c->link);
 	event_free(c->watchdog);
+	free(c->prep);
 }

@@ -77,7 +77,7 @@ struct db_conn {
 	struct db_flight_list flights;
 	int n_batches;               /* among flights */
 	bool retiring;               /* takes no more batches; connects anew when empty */
-	unsigned char prep[Q_COUNT]; /* enum prep_state */
+	unsigned char *prep; /* enum prep_state of each statement */
 	/* The error of the last failed preparation, for the batches that needed it. */
 	struct err prep_error;
 	char prep_error_state[6];

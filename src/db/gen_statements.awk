@@ -78,7 +78,8 @@ END {
 			print "\tQ_" toupper(name[i]) ","
 		print "\tQ_COUNT\n};\n"
 		print "const char *db_stmt_name(enum db_stmt stmt);"
-		print "const char *db_stmt_sql(enum db_stmt stmt);\n"
+		print "const char *db_stmt_sql(enum db_stmt stmt);"
+		print "int db_stmt_count(void); /* Q_COUNT */\n"
 		print "#endif"
 	} else {
 		print "#include \"db/statements.h\"\n"
@@ -87,6 +88,7 @@ END {
 			printf "\t{\"%s\",%s},\n", name[i], body[i]
 		print "};\n"
 		print "const char *db_stmt_name(enum db_stmt stmt)\n{\n\treturn statements[stmt].name;\n}\n"
-		print "const char *db_stmt_sql(enum db_stmt stmt)\n{\n\treturn statements[stmt].sql;\n}"
+		print "const char *db_stmt_sql(enum db_stmt stmt)\n{\n\treturn statements[stmt].sql;\n}\n"
+		print "int db_stmt_count(void)\n{\n\treturn Q_COUNT;\n}"
 	}
 }
