@@ -1,0 +1,483 @@
+#include "config.h"
+#include "exec/launch.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "exec/cgroup.h"
+#include "exec/proc.h"
+#include "exec/wire.h"
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define REAP_PAUSE_MS  1 /* between looks for the end of norn-run, without pidfd */
+#define SWEEP_PAUSE_MS 5 /* between rounds against the orphans of a killed norn-run */
+
+/* Names for the messages about a failed start, which comes after the caller's spec is gone. */
+struct names {
+	char *program, *cwd, *stdout_path, *stderr_path;
+};
+
+struct launch {
+	struct event_base *base;
+	launch_started_cb *on_started;
+	launch_exit_cb *on_exit;
+	void *arg;
+	struct names names;
+	char *cgroup_dir; /* or NULL */
+	pid_t run_pid;    /* norn-run */
+	pid_t pid;        /* the component, 0 until it is started */
+	int sock;
+	int pidfd; /* -1 on kernels without */
+	struct event *packet, *end, *timer;
+	bool reported; /* result holds what norn-run said at the end */
+	int run_status;
+	int64_t start_ms;
+	struct cgroup cgroup; /* only while sweeping */
+	int orphans;          /* met in this round */
+	struct launch_result result;
+};
+
+static void launch_free(struct launch *l)
+{
+	struct event *const events[] = {l->packet, l->end, l->timer};
+
+	for (size_t i = 0; i < ARRAY_LEN(events); i++) {
+		if (events[i] != NULL)
+			event_free(events[i]);
+	}
+	if (l->sock >= 0)
+		(void)close(l->sock);
+	if (l->pidfd >= 0)
+		(void)close(l->pidfd);
+	free(l->names.program);
+	free(l->names.cwd);
+	free(l->names.stdout_path);
+	free(l->names.stderr_path);
+	free(l->cgroup_dir);
+	free(l);
+}
+
+static void finish(struct launch *l)
+{
+	l->on_exit(&l->result, l->arg);
+	launch_free(l);
+}
+
+static void again_in(struct launch *l, int ms)
+{
+	const struct timeval tv = {.tv_sec = 0, .tv_usec = ms * 1000};
+
+	(void)event_add(l->timer, &tv);
+}
+
+/* ---- what norn-run reports ---- */
+
+static void explain_failure(struct launch *l, const struct wire_report *r)
+{
+	struct err *e = &l->result.error;
+	const struct names *n = &l->names;
+	const char *why = strerror(r->errnum);
+
+	switch (r->stage) {
+	case WIRE_AT_STDOUT:
+		(void)err_set(e, ERR_TASK_START, "cannot open the log %s: %s", n->stdout_path, why);
+		break;
+	case WIRE_AT_STDERR:
+		(void)err_set(e, ERR_TASK_START, "cannot open the log %s: %s", n->stderr_path, why);
+		break;
+	case WIRE_AT_CWD:
+		(void)err_set(e, ERR_TASK_START, "cannot use the working directory %s: %s", n->cwd,
+			      why);
+		break;
+	case WIRE_AT_EXEC:
+		(void)err_set(
+		    e, ERR_TASK_START, "cannot execute the program %s: %s%s", n->program, why,
+		    r->errnum == ENOENT ? " (neither may the interpreter it names be missing)"
+					: "");
+		break;
+	case WIRE_AT_LIMITS:
+		(void)err_set(e, ERR_TASK_START, "cannot set the limits of the program %s: %s",
+			      n->program, why);
+		break;
+	case WIRE_AT_SPEC:
+		(void)err_set(e, ERR_INTERNAL,
+			      "norn-run does not understand how to start %s (%s): "
+			      "are nornd and norn-run of one version?",
+			      n->program, why);
+		break;
+	default:
+		(void)err_set(e, ERR_TASK_START, "no resources to start the program %s: %s",
+			      n->program, why);
+		break;
+	}
+	l->reported = true;
+}
+
+static void take_end(struct launch *l, const struct wire_report *r)
+{
+	struct launch_result *out = &l->result;
+
+	out->timed_out = (r->flags & WIRE_TIMED_OUT) != 0;
+	out->stopped = (r->flags & WIRE_STOPPED) != 0;
+	out->oom = (r->flags & WIRE_OOM) != 0;
+	out->exit_code = r->exit_code;
+	out->signal = r->signal;
+	out->user_us = r->user_us;
+	out->sys_us = r->sys_us;
+	out->max_rss_kb = r->max_rss_kb;
+	out->elapsed_ms = r->elapsed_ms;
+	out->stdout_dropped = r->stdout_dropped;
+	out->stderr_dropped = r->stderr_dropped;
+	out->leftover = r->leftover;
+	out->unkillable = r->unkillable;
+	memcpy(out->stderr_tail, r->tail, r->tail_len);
+	out->stderr_tail_len = r->tail_len;
+	l->reported = true;
+}
+
+static void take_report(struct launch *l, const struct wire_report *r)
+{
+	switch ((enum wire_kind)r->kind) {
+	case WIRE_STARTED:
+		if (l->pid != 0)
+			break;
+		l->pid = r->pid;
+		l->result.started = true;
+		if (l->on_started != NULL)
+			l->on_started(r->pid, l->arg);
+		break;
+	case WIRE_FAILED:
+		explain_failure(l, r);
+		break;
+	case WIRE_EXITED:
+		take_end(l, r);
+		break;
+	}
+}
+
+static void read_packets(struct launch *l)
+{
+	char packet[sizeof(struct wire_report) + 1];
+	struct wire_report r;
+
+	for (;;) {
+		ssize_t n = recv(l->sock, packet, sizeof(packet), MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return;
+		if (n <= 0)
+			break;
+		if (wire_report_decode(packet, (size_t)n, &r))
+			take_report(l, &r);
+	}
+	(void)event_del(l->packet); /* its end: norn-run is about to be, or is, gone */
+	if (l->pidfd < 0)
+		again_in(l, REAP_PAUSE_MS);
+}
+
+static void on_packet(evutil_socket_t fd, short what, void *arg)
+{
+	read_packets(arg);
+}
+
+/* ---- the end of norn-run ---- */
+
+static void kill_orphan(pid_t pid, void *arg)
+{
+	struct launch *l = arg;
+
+	/* what this process has started itself, supervisors among it, is in its session */
+	if (getsid(pid) == getsid(0))
+		return;
+	(void)proc_kill_child(pid);
+	if (waitpid(pid, NULL, WNOHANG) != pid)
+		l->orphans++;
+}
+
+/* A killed norn-run has left its descendants to us: one round of SIGKILL; true when none is left.
+ */
+static bool sweep(struct launch *l)
+{
+	l->orphans = 0;
+	cgroup_kill(&l->cgroup);
+	proc_each_child(kill_orphan, l);
+	return l->orphans == 0;
+}
+
+static void explain_loss(struct launch *l)
+{
+	struct err *e = &l->result.error;
+	char how[64];
+
+	if (WIFSIGNALED(l->run_status))
+		(void)snprintf(how, sizeof(how), "was killed by signal %d",
+			       WTERMSIG(l->run_status));
+	else
+		(void)snprintf(how, sizeof(how), "ended with status %d",
+			       WEXITSTATUS(l->run_status));
+	(void)err_set(e, ERR_INTERNAL,
+		      "norn-run, the supervisor of %s, %s: the program was killed with it",
+		      l->names.program, how);
+	l->result.elapsed_ms = clock_mono_ms() - l->start_ms;
+}
+
+static void on_lost_timer(struct launch *l)
+{
+	if (!sweep(l)) {
+		again_in(l, SWEEP_PAUSE_MS);
+		return;
+	}
+	cgroup_remove(&l->cgroup);
+	finish(l);
+}
+
+static void on_run_end(struct launch *l)
+{
+	pid_t pid;
+
+	do {
+		pid = waitpid(l->run_pid, &l->run_status, WNOHANG);
+	} while (pid < 0 && errno == EINTR);
+	if (pid == 0) { /* not quite gone yet */
+		again_in(l, REAP_PAUSE_MS);
+		return;
+	}
+	l->run_pid = 0;
+	if (l->end != NULL)
+		(void)event_del(l->end);
+	if (l->reported) {
+		finish(l);
+		return;
+	}
+	explain_loss(l);
+	cgroup_open(&l->cgroup, l->cgroup_dir, pid);
+	on_lost_timer(l);
+}
+
+static void on_end(evutil_socket_t fd, short what, void *arg)
+{
+	struct launch *l = arg;
+
+	read_packets(l);
+	on_run_end(l);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct launch *l = arg;
+
+	if (l->run_pid != 0)
+		on_run_end(l);
+	else
+		on_lost_timer(l);
+}
+
+/* ---- start ---- */
+
+static bool check_spec(const struct launch_spec *s, struct err *e)
+{
+	const int64_t limits[] = {s->timeout_ms, s->grace_ms, s->max_log_bytes, s->memory_max_bytes,
+				  s->address_space_max_bytes};
+
+	if (s->argv == NULL || s->argv[0] == NULL || s->argv[0][0] == '\0')
+		return err_set(e, ERR_TASK_START, "no program is given to start");
+	if (s->env == NULL || s->run_path == NULL)
+		return err_set(e, ERR_INTERNAL,
+			       "a launch needs an environment and norn-run's path");
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		if (limits[i] < 0)
+			return err_set(e, ERR_TASK_START, "a limit of %s is negative", s->argv[0]);
+	}
+	return true;
+}
+
+/* The encoded spec in a memory file, or -1. */
+static int write_spec(const struct launch_spec *s, struct err *e)
+{
+	size_t len = wire_spec_encode(s, NULL, 0);
+	char *text;
+	ssize_t n;
+	int fd;
+
+	if (len > WIRE_SPEC_MAX) {
+		(void)err_set(e, ERR_LIMIT, "arguments and environment of %s are too large",
+			      s->argv[0]);
+		return -1;
+	}
+	fd = memfd_create("norn-spec", MFD_CLOEXEC);
+	if (fd < 0) {
+		(void)err_set(e, ERR_TASK_RESOURCE, "cannot start %s: memfd_create: %s", s->argv[0],
+			      strerror(errno));
+		return -1;
+	}
+	text = mem_alloc(len);
+	(void)wire_spec_encode(s, text, len);
+	n = write(fd, text, len);
+	free(text);
+	if (n == (ssize_t)len)
+		return fd;
+	(void)err_set(e, ERR_TASK_RESOURCE, "cannot start %s: no memory for its arguments",
+		      s->argv[0]);
+	(void)close(fd);
+	return -1;
+}
+
+/* Starts norn-run in a process group of its own, with the two descriptors and no environment. */
+static int spawn_run(const struct launch_spec *s, int sock, int spec_fd, pid_t *pid)
+{
+	char name[] = "norn-run", sock_text[16], spec_text[16], about[64];
+	char *const argv[] = {name, sock_text, spec_text, about, NULL};
+	char *const env[] = {NULL};
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none;
+	int rc;
+
+	(void)snprintf(sock_text, sizeof(sock_text), "%d", sock);
+	(void)snprintf(spec_text, sizeof(spec_text), "%d", spec_fd);
+	(void)snprintf(about, sizeof(about), "%s", s->argv[0]);
+	(void)sigemptyset(&none);
+	rc = posix_spawn_file_actions_init(&actions);
+	if (rc != 0)
+		return rc;
+	rc = posix_spawnattr_init(&attr);
+	if (rc != 0) {
+		(void)posix_spawn_file_actions_destroy(&actions);
+		return rc;
+	}
+	/* onto itself: takes close-on-exec off, in the child only */
+	rc = posix_spawn_file_actions_adddup2(&actions, sock, sock);
+	if (rc == 0)
+		rc = posix_spawn_file_actions_adddup2(&actions, spec_fd, spec_fd);
+	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+	(void)posix_spawnattr_setpgroup(&attr, 0);
+	(void)posix_spawnattr_setsigmask(&attr, &none);
+	if (rc == 0)
+		rc = posix_spawn(pid, s->run_path, &actions, &attr, argv, env);
+	(void)posix_spawnattr_destroy(&attr);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	return rc;
+}
+
+static bool spawn_pair(struct launch *l, const struct launch_spec *s, struct err *e)
+{
+	int ends[2] = {-1, -1};
+	int spec_fd, rc;
+
+	spec_fd = write_spec(s, e);
+	if (spec_fd < 0)
+		return false;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+		(void)close(spec_fd);
+		return err_set(e, ERR_TASK_RESOURCE, "cannot start %s: socketpair: %s", s->argv[0],
+			       strerror(errno));
+	}
+	l->sock = ends[0];
+	rc = spawn_run(s, ends[1], spec_fd, &l->run_pid);
+	(void)close(spec_fd);
+	(void)close(ends[1]);
+	if (rc != 0)
+		return err_set(e, rc == EAGAIN || rc == ENOMEM ? ERR_TASK_RESOURCE : ERR_CONFIG,
+			       "cannot start the supervisor %s: %s", s->run_path, strerror(rc));
+	return true;
+}
+
+static int open_pidfd(pid_t pid)
+{
+#ifdef SYS_pidfd_open
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+	return -1;
+#endif
+}
+
+static bool watch(struct launch *l, struct err *e)
+{
+	l->packet = event_new(l->base, l->sock, EV_READ | EV_PERSIST, on_packet, l);
+	l->timer = event_new(l->base, -1, 0, on_timer, l);
+	if (l->pidfd >= 0)
+		l->end = event_new(l->base, l->pidfd, EV_READ | EV_PERSIST, on_end, l);
+	if (l->packet == NULL || l->timer == NULL || event_add(l->packet, NULL) != 0 ||
+	    (l->pidfd >= 0 && (l->end == NULL || event_add(l->end, NULL) != 0)))
+		return err_set(e, ERR_TASK_RESOURCE, "cannot watch the program %s: %s",
+			       l->names.program, strerror(errno));
+	return true;
+}
+
+struct launch *launch_start(struct event_base *base, const struct launch_spec *spec,
+			    launch_started_cb *on_started, launch_exit_cb *on_exit, void *arg,
+			    struct err *e)
+{
+	struct launch *l;
+
+	if (!check_spec(spec, e))
+		return NULL;
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+	l = mem_zalloc(sizeof(*l));
+	l->base = base;
+	l->on_started = on_started;
+	l->on_exit = on_exit;
+	l->arg = arg;
+	l->sock = l->pidfd = -1;
+	l->result.exit_code = -1;
+	l->start_ms = clock_mono_ms();
+	l->cgroup = (struct cgroup)CGROUP_NONE;
+	if (!spawn_pair(l, spec, e)) {
+		launch_free(l);
+		return NULL;
+	}
+	l->names.program = mem_strdup(spec->argv[0]);
+	l->names.cwd = mem_strdup(spec->cwd != NULL ? spec->cwd : "/");
+	l->names.stdout_path = mem_strdup(spec->stdout_path);
+	l->names.stderr_path = mem_strdup(spec->stderr_path);
+	l->cgroup_dir = mem_strdup(spec->cgroup_dir);
+	l->pidfd = open_pidfd(l->run_pid);
+	if (!watch(l, e)) {
+		/* without its socket norn-run would go on for the grace: end it at once */
+		(void)kill(l->run_pid, SIGKILL);
+		(void)waitpid(l->run_pid, NULL, 0);
+		while (!sweep(l))
+			(void)usleep(SWEEP_PAUSE_MS * 1000);
+		launch_free(l);
+		return NULL;
+	}
+	return l;
+}
+
+static void command(struct launch *l, enum wire_order order, int64_t grace_ms)
+{
+	const struct wire_command c = {
+	    .version = WIRE_VERSION,
+	    .order = order,
+	    .grace_ms = grace_ms > 0 ? grace_ms : 0,
+	};
+
+	if (l->run_pid == 0)
+		return;
+	/* a packet that finds no room finds others with the same meaning before it */
+	(void)send(l->sock, &c, sizeof(c), MSG_DONTWAIT | MSG_NOSIGNAL);
+	/* the component may have suspended its supervisor, being of the same user */
+	(void)kill(l->run_pid, SIGCONT);
+}
+
+void launch_stop(struct launch *l, int64_t grace_ms)
+{
+	command(l, WIRE_STOP, grace_ms);
+}
+
+void launch_kill(struct launch *l)
+{
+	command(l, WIRE_KILL, 0);
+}
