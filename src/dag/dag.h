@@ -97,4 +97,14 @@ json_t *dag_dependency_view(const struct dag *d, int party);
 /* Tables named in reader tasks per party: {role: {party: [{name, namespace}]}}, new object. */
 json_t *dag_data_view(const struct dag *d);
 
+/*
+ * Checks a task against the description of its component, as `component desc` prints it ({component: {...}}) or the
+ * inner object: roles, stage, names of parameters (also those in party_tasks), names of inputs, and at every party the
+ * inputs that the stage needs. What the description leaves out is not checked.
+ */
+MUST_CHECK bool dag_check_component(const struct dag *d, int task, const json_t *component_desc, struct err *e);
+/* Checks that the outputs which tasks take from each other exist. descs_by_task: one description per task, in the
+ * order of d->tasks; NULL where none is known. */
+MUST_CHECK bool dag_check_links(const struct dag *d, const json_t *const *descs_by_task, struct err *e);
+
 #endif
