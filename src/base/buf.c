@@ -26,8 +26,10 @@ void buf_reserve(struct buf *b, size_t extra)
 {
 	size_t need, cap = b->cap;
 
-	if (__builtin_add_overflow(b->len, extra, &need) || need >= SIZE_MAX / 2)
-		need = SIZE_MAX - 1; /* lets the allocation fail with its message */
+	if (__builtin_add_overflow(b->len, extra, &need) || need >= SIZE_MAX / 2) {
+		b->data = mem_resize(b->data, SIZE_MAX, 2); /* says what is wrong and ends */
+		return;
+	}
 	need++;
 	if (need <= cap)
 		return;

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #define NAME_TRIES 1000
+/* A pass that moves nothing up empties the tree, unless somebody else is still filling it. */
+#define IDLE_PASSES 10
 
 struct remover {
 	int top;               /* descriptor of the tree's top */
@@ -81,25 +83,27 @@ static bool move_up(struct remover *r, int from, const char *name)
 	return false;
 }
 
-/* Empties a child of the top and removes it. */
+/* Empties a child of the top and removes it; a later pass gets what was moved up out of it. */
 static bool remove_child(struct remover *r, const char *name)
 {
 	DIR *dir = open_dir(r->top, name);
 	const struct dirent *de;
-	bool ok = dir != NULL;
-	int no;
+	int no = 0;
 
-	if (!ok)
+	if (dir == NULL)
 		return false;
-	while (ok && (errno = 0, de = readdir(dir)) != NULL) {
+	while (no == 0 && (errno = 0, de = readdir(dir)) != NULL) {
 		if (is_dot(de->d_name) || remove_simple(dirfd(dir), de->d_name))
 			continue;
-		ok = (is_not_empty(errno) || errno == EACCES) && move_up(r, dirfd(dir), de->d_name);
+		if ((!is_not_empty(errno) && errno != EACCES) ||
+		    !move_up(r, dirfd(dir), de->d_name))
+			no = errno;
 	}
-	no = errno;
+	if (no == 0)
+		no = errno; /* of readdir */
 	closedir(dir);
 	errno = no;
-	return ok && (unlinkat(r->top, name, AT_REMOVEDIR) == 0 || is_not_empty(errno));
+	return no == 0 && (unlinkat(r->top, name, AT_REMOVEDIR) == 0 || is_not_empty(errno));
 }
 
 /*
@@ -128,6 +132,7 @@ bool fs_remove_tree(const char *path, struct err *e)
 {
 	struct remover r = {0};
 	bool ok = true, left = true;
+	int idle = 0;
 	DIR *top;
 	int no;
 
@@ -137,8 +142,16 @@ bool fs_remove_tree(const char *path, struct err *e)
 	if (top == NULL)
 		return err_set(e, ERR_IO, "cannot remove %s: %s", path, strerror(errno));
 	r.top = dirfd(top);
-	while (ok && left)
+	while (ok && left) {
+		unsigned long moved = r.counter;
+
 		ok = remove_pass(&r, top, &left);
+		idle = r.counter == moved ? idle + 1 : 0;
+		if (ok && idle > IDLE_PASSES) {
+			errno = EBUSY;
+			ok = false;
+		}
+	}
 	no = errno;
 	closedir(top);
 	if (ok && unlinkat(AT_FDCWD, path, AT_REMOVEDIR) != 0) {

@@ -122,29 +122,31 @@ void log_set_job_hook(log_job_hook *hook)
 }
 
 /* FILE.1 becomes FILE.2 and so on; the oldest is overwritten. */
+static bool shift_files(void)
+{
+	char *to, *from;
+
+	if (logger.keep == 0)
+		return unlink(logger.path) == 0 || errno == ENOENT;
+	to = mem_printf("%s.%d", logger.path, logger.keep);
+	for (int i = logger.keep - 1; i > 0; i--) {
+		from = mem_printf("%s.%d", logger.path, i);
+		(void)!rename(from, to); /* there may be none yet */
+		free(to);
+		to = from;
+	}
+	if (rename(logger.path, to) != 0 && errno != ENOENT) {
+		free(to);
+		return false;
+	}
+	free(to);
+	return true;
+}
+
 static void rotate(void)
 {
-	struct buf from = {0}, to = {0};
-	bool ok = true;
-
-	for (int i = logger.keep; i > 0; i--) {
-		buf_reset(&from);
-		buf_reset(&to);
-		if (i == 1)
-			buf_adds(&from, logger.path);
-		else
-			buf_printf(&from, "%s.%d", logger.path, i - 1);
-		buf_printf(&to, "%s.%d", logger.path, i);
-		if (rename(from.data, to.data) != 0 && i == 1)
-			ok = false;
-	}
-	if (logger.keep == 0)
-		ok = unlink(logger.path) == 0;
-	buf_free(&from);
-	buf_free(&to);
-	if (!ok && errno != ENOENT) {
-		/* Rather a file that grows than a line that is lost. */
-		logger.size = 0;
+	if (!shift_files()) {
+		logger.size = 0; /* rather a file that grows than a line that is lost */
 		return;
 	}
 	close(logger.fd);

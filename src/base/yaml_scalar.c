@@ -106,7 +106,7 @@ static json_t *int_value(const char *s, struct err *e)
 		ok = str_to_i64(*s == '+' ? s + 1 : s, &v);
 	if (!ok) {
 		err_set(e, ERR_PARSE,
-			"the integer %.*s is too large; put it in quotes if it is a text",
+			"the integer %.*s is out of range; put it in quotes if it is a text",
 			SHOWN_MAX, s);
 		return NULL;
 	}
@@ -119,8 +119,8 @@ static json_t *float_value(const char *s, struct err *e)
 
 	if (!str_to_double(s, &v)) {
 		err_set(e, ERR_PARSE,
-			"the number %.*s is too large; put it in quotes if it is a text", SHOWN_MAX,
-			s);
+			"the number %.*s is out of range; put it in quotes if it is a text",
+			SHOWN_MAX, s);
 		return NULL;
 	}
 	return json_real(v);
