@@ -335,10 +335,14 @@ void plan_job(struct plan_job *job, const struct plan_policy *policy, int64_t no
 	memset(out, 0, sizeof(*out));
 	out->counts = job->counts;
 	if (!status_is_end(job->status) && !stop(&p)) {
-		if (job->status == ST_READY)
+		if (job->status == ST_READY) {
+			/* One step at a time: the next plan goes on from waiting. */
 			plan_ready(&p);
-		if (job->status == ST_WAITING)
+			if (job->status == ST_WAITING)
+				due(&p, now_ms);
+		} else if (job->status == ST_WAITING) {
 			plan_waiting(&p);
+		}
 		if (job->status == ST_RUNNING)
 			plan_running(&p);
 	}

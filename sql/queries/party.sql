@@ -1,0 +1,41 @@
+-- name: party_job_create
+SELECT norn.party_job_create($1) AS created;
+
+-- name: party_reserve
+SELECT result, detail FROM norn.party_reserve($1, $2, $3, $4::integer);
+
+-- name: party_release
+SELECT norn.party_release($1, $2, $3, false) AS released;
+
+-- name: party_job_start
+SELECT norn.party_job_start($1, $2, $3) AS started;
+
+-- name: party_task_start
+SELECT norn.party_task_start(ARRAY[$1], ARRAY[$2], ARRAY[$3::integer], ARRAY[$4], ARRAY[$5]) AS n;
+
+-- name: party_task_state
+-- job_id, task_name, attempt, role, party_id
+SELECT t.status, t.party_status, p.status AS job_status, norn.ms(t.start_at) AS start_ms, norn.ms(t.end_at) AS end_ms,
+       norn.ms(t.update_at) AS update_ms, p.scheduler_party_id
+  FROM norn.party_job p LEFT JOIN norn.party_task t
+       ON t.party_job_no = p.party_job_no AND t.task_name = $2 AND t.attempt = $3::integer
+ WHERE p.job_id = $1 AND p.role = $4 AND p.party_id = $5;
+
+-- name: party_task_finish
+SELECT norn.party_task_finish(ARRAY[$1], ARRAY[$2], ARRAY[$3::integer], ARRAY[$4], ARRAY[$5], ARRAY[$6],
+                              ARRAY[$7::integer]);
+
+-- name: party_job_finish
+SELECT norn.party_job_finish($1, $2, $3, $4, $5::integer, $6, $7, $8) AS found;
+
+-- name: party_scheduler
+-- who may command this job here
+SELECT scheduler_party_id, status FROM norn.party_job WHERE job_id = $1 AND role = $2 AND party_id = $3;
+
+-- name: party_progress
+UPDATE norn.party_job SET progress = $4::integer, update_at = now()
+ WHERE job_id = $1 AND role = $2 AND party_id = $3 AND progress < $4::integer;
+
+-- name: job_has_party
+-- the scheduler's side: does this party take part in this job
+SELECT j.job_no, p.role FROM norn.job j JOIN norn.job_party p USING (job_no) WHERE j.job_id = $1 AND p.party_id = $2;

@@ -1,0 +1,159 @@
+-- name: sched_claim
+-- $1 node id, $2 at most, $3 lease ms
+WITH c AS (
+    SELECT job_no FROM norn.job_work WHERE due_at <= now() ORDER BY prio LIMIT $2 FOR UPDATE SKIP LOCKED)
+UPDATE norn.job_work w
+   SET node_id = $1, lease_no = nextval('norn.lease_seq'),
+       lease_until = now() + make_interval(secs => $3::integer / 1000.0),
+       due_at = now() + make_interval(secs => $3::integer / 1000.0)
+  FROM c WHERE w.job_no = c.job_no
+RETURNING w.job_no, w.lease_no, w.poke;
+
+-- name: sched_next_due
+-- ms until the next row is due; null when there is none
+SELECT greatest(0, norn.ms(min(due_at)) - norn.ms(clock_timestamp())) AS wait_ms FROM norn.job_work;
+
+-- name: sched_load_jobs
+SELECT job_no, job_id, status, version, stop_status, n_tasks, n_running, n_success, n_interrupted, reserve_tries,
+       norn.ms(deadline_at) AS deadline_ms, norn.ms(now()) AS now_ms,
+       (SELECT json_agg(json_build_array(s.status, s.n)) FROM (
+            SELECT t.status, count(*) AS n FROM norn.task t
+             WHERE t.job_no = j.job_no AND j.n_interrupted > 0 AND t.status IN ('canceled', 'timeout', 'failed')
+             GROUP BY 1) s) AS interrupted
+  FROM norn.job j WHERE job_no = ANY ($1::bigint[]);
+
+-- name: sched_load_parties
+SELECT job_no, party_no, create_state, reserve_state, cores, local
+  FROM norn.job_party WHERE job_no = ANY ($1::bigint[]) ORDER BY job_no, party_no;
+
+-- name: sched_load_tasks
+-- what needs attention, running ones first, and the waiting children of running ones; $2: at most per job
+WITH a AS (
+    SELECT w.job_no, w.task_no, w.mark, t.status
+      FROM unnest($1::bigint[]) AS n(job_no)
+     CROSS JOIN LATERAL (SELECT task_no, mark FROM norn.task_work x WHERE x.job_no = n.job_no
+                          ORDER BY x.task_no LIMIT $2) w0
+      JOIN norn.task_work w ON w.job_no = n.job_no AND w.task_no = w0.task_no
+      JOIN norn.task t ON t.job_no = w.job_no AND t.task_no = w.task_no),
+k AS (
+    SELECT DISTINCT e.job_no, e.child_no AS task_no
+      FROM a JOIN norn.task_edge e ON e.job_no = a.job_no AND e.parent_no = a.task_no
+     WHERE a.status = 'running'
+       AND NOT EXISTS (SELECT 1 FROM a b WHERE b.job_no = e.job_no AND b.task_no = e.child_no)),
+r AS (
+    -- a stop or a deadline needs every running task
+    SELECT t.job_no, t.task_no FROM norn.job j JOIN norn.task t ON t.job_no = j.job_no AND t.status = 'running'
+     WHERE j.job_no = ANY ($1::bigint[]) AND (j.stop_status IS NOT NULL OR j.deadline_at <= now())
+       AND NOT EXISTS (SELECT 1 FROM a b WHERE b.job_no = t.job_no AND b.task_no = t.task_no))
+SELECT t.job_no, t.task_no, x.mark, t.status, t.attempt, t.deps_left, t.retries_left, t.rescues,
+       norn.ms(t.retry_at) AS retry_at_ms, array_to_json(t.parties) AS parties, array_to_json(t.cores) AS cores
+  FROM (SELECT job_no, task_no, mark FROM a UNION ALL SELECT job_no, task_no, NULL FROM k
+        UNION ALL SELECT job_no, task_no, NULL FROM r) x
+  JOIN norn.task t USING (job_no, task_no)
+ ORDER BY t.job_no, t.task_no;
+
+-- name: sched_load_edges
+SELECT e.job_no, e.parent_no, e.child_no
+  FROM norn.task_work w JOIN norn.task t USING (job_no, task_no)
+  JOIN norn.task_edge e ON e.job_no = w.job_no AND e.parent_no = w.task_no
+ WHERE w.job_no = ANY ($1::bigint[]) AND t.status = 'running';
+
+-- name: sched_load_runs
+-- what the parties of running tasks have reported
+SELECT x.job_no, x.task_no, x.party_no, x.status, x.node_lost, x.exit_code
+  FROM norn.task t JOIN norn.task_party x ON x.job_no = t.job_no AND x.task_no = t.task_no AND x.attempt = t.attempt
+ WHERE t.job_no = ANY ($1::bigint[]) AND t.status = 'running'
+ ORDER BY x.job_no, x.task_no, x.party_no;
+
+-- name: sched_load_used
+-- cores in use by running tasks, a row a task and party
+SELECT t.job_no, t.task_no, u.party_no, u.cores
+  FROM norn.task t, unnest(t.parties, t.cores) AS u(party_no, cores)
+ WHERE t.job_no = ANY ($1::bigint[]) AND t.status = 'running';
+
+-- name: sched_apply_jobs
+-- the guard of all that follows: version and lease must still be those that were read
+UPDATE norn.job j
+   SET version = j.version + 1, status = COALESCE(u.to_status, j.status), n_running = u.n_running,
+       n_success = u.n_success, n_interrupted = u.n_interrupted, progress = GREATEST(j.progress, u.progress),
+       reserve_tries = u.reserve_tries, reason_code = COALESCE(u.reason_code, j.reason_code),
+       start_at = CASE WHEN u.to_status IS NOT NULL AND u.started THEN COALESCE(j.start_at, now()) ELSE j.start_at END,
+       end_at = CASE WHEN norn.is_end(COALESCE(u.to_status, j.status)) THEN COALESCE(j.end_at, now()) END
+  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::boolean[], $6::integer[], $7::integer[],
+              $8::integer[], $9::integer[], $10::integer[], $11::text[])
+       AS u(job_no, version, lease_no, to_status, started, n_running, n_success, n_interrupted, progress,
+            reserve_tries, reason_code)
+ WHERE j.job_no = u.job_no AND j.version = u.version
+   AND EXISTS (SELECT 1 FROM norn.job_work w WHERE w.job_no = u.job_no AND w.lease_no = u.lease_no);
+
+-- name: sched_apply_job_steps
+-- intermediate steps of a job in one plan (ready, waiting, running): history only
+INSERT INTO norn.event (job_id, object, role, party_id, from_status, to_status, reason, detail, actor)
+SELECT j.job_id, 'job', p.role, p.party_id, u.from_status, u.to_status, u.reason, p.detail, 'scheduler'
+  FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::smallint[])
+       AS u(job_no, from_status, to_status, reason, party_no)
+  JOIN norn.job j USING (job_no)
+  LEFT JOIN norn.job_party p ON p.job_no = u.job_no AND p.party_no = u.party_no
+ WHERE norn.mine(u.job_no);
+
+-- name: sched_reserve
+SELECT norn.sched_reserve($1::bigint[], $2::integer);
+
+-- name: sched_release
+SELECT norn.sched_release($1::bigint[]);
+
+-- name: sched_start_jobs
+SELECT norn.sched_start_jobs($1::bigint[]);
+
+-- name: sched_start_tasks
+SELECT norn.sched_start_tasks($1::bigint[], $2::integer[], $3::integer[], $4::text[]);
+
+-- name: sched_end_tasks
+SELECT norn.sched_end_tasks($1::bigint[], $2::integer[], $3::integer[], $4::text[], $5::text[], $6::smallint[],
+                            $7::integer[], $8::bigint[], $9::integer[], $10::integer[]);
+
+-- name: sched_end_jobs
+SELECT norn.sched_end_jobs($1::bigint[]);
+
+-- name: sched_done_marks
+DELETE FROM norn.task_work w USING unnest($1::bigint[], $2::integer[], $3::bigint[]) AS u(job_no, task_no, mark)
+ WHERE w.job_no = u.job_no AND w.task_no = u.task_no AND w.mark = u.mark AND norn.mine(u.job_no);
+
+-- name: sched_leave
+-- gives the lease back; due at once when something happened meanwhile
+UPDATE norn.job_work w
+   SET lease_until = NULL, node_id = NULL, blocked = u.blocked,
+       due_at = CASE WHEN w.poke <> u.poke THEN now()
+                     ELSE COALESCE(to_timestamp(u.due_ms / 1000.0), now() + interval '30 seconds') END
+  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::boolean[])
+       AS u(job_no, lease_no, poke, due_ms, blocked)
+ WHERE w.job_no = u.job_no AND w.lease_no = u.lease_no
+RETURNING w.job_no, w.due_at <= now() AS due;
+
+-- name: sched_fail_job
+-- a job whose plan the database refuses: it is ended with that text rather than tried for ever
+SELECT o_found FROM norn.job_stop($1, 'failed', 'scheduler', $2);
+
+-- name: sched_expire
+-- grants that were never used
+WITH gone AS (
+    DELETE FROM norn.reservation WHERE expires_at <= now() RETURNING party_job_no),
+said AS (
+    INSERT INTO norn.event (job_id, object, role, party_id, from_status, to_status, reason, actor)
+    SELECT p.job_id, 'reservation', p.role, p.party_id, 'granted', 'released', 'expired', 'scheduler'
+      FROM gone JOIN norn.party_job p USING (party_job_no))
+SELECT count(*) AS n FROM gone;
+
+-- name: sched_created
+SELECT norn.sched_created($1, $2::smallint, $3, $4);
+
+-- name: sched_reserved
+SELECT norn.sched_reserved($1, $2::smallint, $3, $4);
+
+-- name: sched_remote_report
+-- job_id, task_name, attempt, role, party_id, status, exit_code, signal, error, stderr_tail, node_lost
+SELECT norn.sched_remote_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS taken;
+
+-- name: sched_wake
+-- resources were released at a party of this blocked job
+SELECT norn.job_poke(j.job_no) FROM norn.job j JOIN norn.job_work w USING (job_no) WHERE j.job_id = $1 AND w.blocked;

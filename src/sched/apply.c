@@ -1,0 +1,281 @@
+#include "sched/cycle.h"
+
+#include <string.h>
+
+/* The arrays of one statement, filled over all jobs of the batch. */
+struct jobs_arrays {
+	struct db_array no, version, lease, to, started, running, success, interrupted, progress, tries, reason;
+};
+
+struct steps_arrays {
+	struct db_array no, from, to, reason, party;
+};
+
+struct starts_arrays {
+	int n;
+	struct db_array no, task, attempt, reason;
+};
+
+struct ends_arrays {
+	int n;
+	struct db_array no, task, attempt, status, reason, party, progress, retry_at, retries, rescues;
+};
+
+struct leave_arrays {
+	struct db_array no, lease, poke, due, blocked;
+};
+
+struct nos {
+	int n;
+	struct db_array no;
+};
+
+struct applying {
+	struct jobs_arrays jobs;
+	struct steps_arrays steps;
+	int n_steps;
+	struct starts_arrays starts;
+	struct ends_arrays ends;
+	struct nos reserve, release, start_jobs, end_jobs;
+	struct {
+		int n;
+		struct db_array no, task, mark;
+	} marks;
+	struct leave_arrays leave;
+};
+
+static void add_no(struct nos *n, int64_t job_no)
+{
+	n->n++;
+	db_array_int(&n->no, job_no);
+}
+
+static void array_status(struct db_array *a, enum status s)
+{
+	db_array_text(a, status_name(s));
+}
+
+static void array_party(struct db_array *a, int party)
+{
+	if (party < 0)
+		db_array_text(a, NULL);
+	else
+		db_array_int(a, party);
+}
+
+static void add_step(struct applying *a, const struct cycle_job *j, enum status from,
+		     const struct plan_effect *f)
+{
+	a->n_steps++;
+	db_array_int(&a->steps.no, j->job_no);
+	array_status(&a->steps.from, from);
+	array_status(&a->steps.to, f->status);
+	db_array_text(&a->steps.reason, plan_reason_name(f->reason));
+	array_party(&a->steps.party, f->party);
+}
+
+static void add_end(struct applying *a, const struct cycle_job *j, const struct plan_effect *f)
+{
+	const struct plan_task *t = &j->plan.tasks[f->task];
+	struct ends_arrays *x = &a->ends;
+
+	x->n++;
+	db_array_int(&x->no, j->job_no);
+	db_array_int(&x->task, t->task_no);
+	db_array_int(&x->attempt, j->tasks[f->task].attempt_was);
+	array_status(&x->status, f->status);
+	db_array_text(&x->reason, plan_reason_name(f->reason));
+	array_party(&x->party, f->party);
+	db_array_int(&x->progress, j->result.progress);
+	if (f->kind == PLAN_TASK_RETRY)
+		db_array_int(&x->retry_at, f->at_ms);
+	else
+		db_array_text(&x->retry_at, NULL);
+	db_array_int(&x->retries, t->retries_left);
+	db_array_int(&x->rescues, t->rescues);
+}
+
+static void add_start(struct applying *a, const struct cycle_job *j, const struct plan_effect *f)
+{
+	const struct plan_task *t = &j->plan.tasks[f->task];
+
+	a->starts.n++;
+	db_array_int(&a->starts.no, j->job_no);
+	db_array_int(&a->starts.task, t->task_no);
+	db_array_int(&a->starts.attempt, t->attempt);
+	db_array_text(&a->starts.reason, plan_reason_name(f->reason));
+}
+
+/* Returns the reason of the job's own last step, or NULL. */
+static const char *add_effects(struct applying *a, struct cycle_job *j, bool *started, int *tries)
+{
+	const char *reason = NULL;
+	enum status at = j->was;
+
+	for (int i = 0; i < j->result.n_effects; i++) {
+		const struct plan_effect *f = &j->result.effects[i];
+		switch (f->kind) {
+		case PLAN_JOB_STATUS:
+			add_step(a, j, at, f);
+			at = f->status;
+			reason = plan_reason_name(f->reason);
+			if (f->status == ST_RUNNING) {
+				*started = true;
+				add_no(&a->start_jobs, j->job_no);
+			} else if (status_is_end(f->status)) {
+				add_no(&a->end_jobs, j->job_no);
+			}
+			break;
+		case PLAN_RESERVE:
+			add_no(&a->reserve, j->job_no);
+			break;
+		case PLAN_RELEASE:
+			add_no(&a->release, j->job_no);
+			(*tries)++;
+			break;
+		case PLAN_TASK_START:
+			add_start(a, j, f);
+			break;
+		case PLAN_TASK_END:
+		case PLAN_TASK_RETRY:
+			add_end(a, j, f);
+			break;
+		}
+	}
+	return reason;
+}
+
+/* A task that could not be started yet keeps its row: it still needs attention. */
+static void add_marks(struct applying *a, const struct cycle_job *j)
+{
+	for (int i = 0; i < j->plan.n_tasks; i++) {
+		const struct plan_task *t = &j->plan.tasks[i];
+		bool keep = t->status == ST_WAITING && t->deps_left <= 0;
+		if (j->tasks[i].mark < 0 || keep)
+			continue;
+		a->marks.n++;
+		db_array_int(&a->marks.no, j->job_no);
+		db_array_int(&a->marks.task, t->task_no);
+		db_array_int(&a->marks.mark, j->tasks[i].mark);
+	}
+}
+
+static void add_job(struct applying *a, struct cycle_job *j)
+{
+	const struct status_counts *c = &j->result.counts;
+	bool started = false;
+	int tries = j->plan.reserve_tries;
+	const char *reason = add_effects(a, j, &started, &tries);
+	struct jobs_arrays *x = &a->jobs;
+
+	add_marks(a, j);
+	db_array_int(&x->no, j->job_no);
+	db_array_int(&x->version, j->version);
+	db_array_int(&x->lease, j->lease_no);
+	db_array_text(&x->to, j->plan.status == j->was ? NULL : status_name(j->plan.status));
+	db_array_text(&x->started, started ? "t" : "f");
+	db_array_int(&x->running, c->running);
+	db_array_int(&x->success, c->success);
+	db_array_int(&x->interrupted, c->canceled + c->timeout + c->failed);
+	db_array_int(&x->progress, j->result.progress);
+	db_array_int(&x->tries, tries);
+	db_array_text(&x->reason, reason);
+	db_array_int(&a->leave.no, j->job_no);
+	db_array_int(&a->leave.lease, j->lease_no);
+	db_array_int(&a->leave.poke, j->poke);
+	if (j->result.due_ms > 0)
+		db_array_int(&a->leave.due, j->result.due_ms);
+	else
+		db_array_text(&a->leave.due, NULL);
+	db_array_text(&a->leave.blocked, j->result.blocked ? "t" : "f");
+}
+
+static void bind_nos(struct db_batch *b, enum db_stmt stmt, struct nos *n)
+{
+	if (n->n == 0)
+		return;
+	db_add(b, stmt);
+	db_array(b, &n->no);
+}
+
+static void bind_jobs(struct db_batch *b, struct jobs_arrays *x)
+{
+	struct db_array *all[] = {&x->no,      &x->version,	&x->lease,    &x->to,
+				  &x->started, &x->running,	&x->success, &x->interrupted,
+				  &x->progress, &x->tries, &x->reason};
+
+	db_add(b, Q_SCHED_APPLY_JOBS);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		db_array(b, all[i]);
+}
+
+static void bind_steps(struct db_batch *b, struct steps_arrays *x)
+{
+	struct db_array *all[] = {&x->no, &x->from, &x->to, &x->reason, &x->party};
+
+	db_add(b, Q_SCHED_APPLY_JOB_STEPS);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		db_array(b, all[i]);
+}
+
+static void bind_ends(struct db_batch *b, struct ends_arrays *x)
+{
+	struct db_array *all[] = {&x->no,    &x->task,	   &x->attempt,	 &x->status,  &x->reason,
+				  &x->party, &x->progress, &x->retry_at, &x->retries, &x->rescues};
+
+	if (x->n == 0)
+		return;
+	db_add(b, Q_SCHED_END_TASKS);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		db_array(b, all[i]);
+}
+
+static void bind_starts(struct db_batch *b, struct starts_arrays *x)
+{
+	struct db_array *all[] = {&x->no, &x->task, &x->attempt, &x->reason};
+
+	if (x->n == 0)
+		return;
+	db_add(b, Q_SCHED_START_TASKS);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		db_array(b, all[i]);
+}
+
+int cycle_apply_batch(struct cycle *c, const struct plan_policy *policy, struct db_batch *b,
+		      struct cycle_wakes *wakes)
+{
+	struct applying a = {0};
+
+	for (int i = 0; i < c->n_jobs; i++) {
+		struct cycle_job *j = &c->jobs[i];
+		if (!j->loaded)
+			continue;
+		plan_job(&j->plan, policy, j->now_ms, &j->result);
+		add_job(&a, j);
+	}
+	/* Order matters: the guard first; attempts end before others start; a job starts before its tasks. */
+	bind_jobs(b, &a.jobs);
+	if (a.n_steps > 0)
+		bind_steps(b, &a.steps);
+	bind_nos(b, Q_SCHED_RELEASE, &a.release);
+	bind_nos(b, Q_SCHED_RESERVE, &a.reserve);
+	bind_nos(b, Q_SCHED_START_JOBS, &a.start_jobs);
+	bind_ends(b, &a.ends);
+	bind_starts(b, &a.starts);
+	if (a.marks.n > 0) {
+		db_add(b, Q_SCHED_DONE_MARKS);
+		db_array(b, &a.marks.no);
+		db_array(b, &a.marks.task);
+		db_array(b, &a.marks.mark);
+	}
+	bind_nos(b, Q_SCHED_END_JOBS, &a.end_jobs);
+	db_add(b, Q_SCHED_LEAVE);
+	db_array(b, &a.leave.no);
+	db_array(b, &a.leave.lease);
+	db_array(b, &a.leave.poke);
+	db_array(b, &a.leave.due);
+	db_array(b, &a.leave.blocked);
+	wakes->exec = a.starts.n > 0 || a.ends.n > 0 || a.end_jobs.n > 0;
+	wakes->outbox = wakes->exec || a.reserve.n > 0 || a.release.n > 0 || a.start_jobs.n > 0;
+	return (int)db_batch_count(b) - 1;
+}

@@ -1,0 +1,236 @@
+#include "sched/sched.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "plan/plan.h"
+#include "sched/cycle.h"
+
+#include <stdlib.h>
+
+#define IDLE_MAX_MS  1000 /* the safety net when a wake-up was lost */
+#define ERROR_WAIT_MS 500
+
+enum sched_state {
+	SCHED_SLEEPING, /* the timer is set */
+	SCHED_BUSY,	/* a cycle is on its way */
+	SCHED_STOPPED
+};
+
+struct sched {
+	struct node *node;
+	struct event *timer;
+	enum sched_state state;
+	bool again;	    /* woken while busy */
+	int batch;	    /* jobs a claim; 1 for a while after the database refused a plan */
+	struct cycle *cycle;
+	struct cycle_wakes wakes;
+	int leave_index;
+	struct plan_policy policy;
+	int64_t cycles, planned, refused;
+};
+
+static void claim(struct sched *s);
+
+static void sleep_ms(struct sched *s, int64_t ms)
+{
+	const struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+
+	if (s->state != SCHED_STOPPED) {
+		s->state = SCHED_SLEEPING;
+		evtimer_add(s->timer, &tv);
+	}
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	claim(arg);
+}
+
+static void on_wake(void *arg)
+{
+	struct sched *s = arg;
+
+	if (s->state == SCHED_SLEEPING)
+		claim(s);
+	else
+		s->again = true;
+}
+
+static void on_next_due(struct db_result *r, void *arg)
+{
+	struct sched *s = arg;
+	int64_t wait_ms = IDLE_MAX_MS;
+
+	if (s->state == SCHED_STOPPED)
+		return;
+	if (db_error(r) == NULL && db_rows(r, 0) == 1 && !db_is_null(r, 0, 0, "wait_ms")) {
+		wait_ms = db_get_int(r, 0, 0, "wait_ms");
+		if (wait_ms > IDLE_MAX_MS)
+			wait_ms = IDLE_MAX_MS;
+	}
+	if (s->again) {
+		claim(s);
+		return;
+	}
+	sleep_ms(s, wait_ms);
+}
+
+/* The cycle is over: go on at once when there may be more, else find out how long to sleep. */
+static void rest(struct sched *s, bool more)
+{
+	cycle_free(s->cycle);
+	s->cycle = NULL;
+	if (s->state == SCHED_STOPPED)
+		return;
+	if (more || s->again) {
+		claim(s);
+		return;
+	}
+	struct db_batch *b = db_batch_new(s->node->db);
+	db_add(b, Q_SCHED_NEXT_DUE);
+	db_submit(b, on_next_due, s);
+}
+
+static void failed(struct sched *s, const char *doing, const struct err *e)
+{
+	log_warn(LOG_CTX_NONE, "scheduler: %s: %s", doing, e->msg);
+	cycle_free(s->cycle);
+	s->cycle = NULL;
+	sleep_ms(s, ERROR_WAIT_MS);
+}
+
+/* The database refuses what was planned for this one job: end the job with that text. */
+static void give_up_job(struct sched *s, const struct err *e)
+{
+	const struct cycle_job *j = &s->cycle->jobs[0];
+	const struct log_ctx ctx = {.job_id = j->job_id, .attempt = -1};
+
+	log_error(&ctx, "the plan of the job was refused: %s", e->msg);
+	s->refused++;
+	struct db_batch *b = db_batch_new(s->node->db);
+	db_add(b, Q_SCHED_FAIL_JOB);
+	db_text(b, j->job_id);
+	db_text(b, e->msg);
+	db_submit(b, NULL, NULL);
+	s->batch = (int)s->node->conf->sched_batch;
+	cycle_free(s->cycle);
+	s->cycle = NULL;
+	sleep_ms(s, ERROR_WAIT_MS);
+}
+
+static void on_applied(struct db_result *r, void *arg)
+{
+	struct sched *s = arg;
+	const struct err *e = db_error(r);
+	bool more = false;
+
+	if (e != NULL) {
+		bool ours = e->code != ERR_DB_LOST && e->code != ERR_DB_UNAVAILABLE;
+		if (ours && s->cycle->n_jobs > 1) {
+			/* One of them is to blame: they come back one by one when the leases end. */
+			s->batch = 1;
+		} else if (ours && e->code != ERR_CONFLICT) {
+			give_up_job(s, e);
+			return;
+		}
+		failed(s, "writing a plan", e);
+		return;
+	}
+	s->cycles++;
+	s->planned += s->cycle->n_jobs;
+	for (int i = 0; i < db_rows(r, s->leave_index); i++)
+		more |= db_get_bool(r, s->leave_index, i, "due");
+	if (db_affected(r, 0) > 0) {
+		if (s->wakes.exec)
+			node_wake(s->node, WAKE_EXEC);
+		if (s->wakes.outbox)
+			node_wake(s->node, WAKE_OUTBOX);
+	}
+	more |= s->cycle->n_jobs >= s->batch;
+	if (s->batch == 1 && s->cycles % 16 == 0)
+		s->batch = (int)s->node->conf->sched_batch;
+	rest(s, more);
+}
+
+static void on_loaded(struct db_result *r, void *arg)
+{
+	struct sched *s = arg;
+	struct db_batch *b;
+
+	if (db_error(r) != NULL) {
+		failed(s, "loading jobs", db_error(r));
+		return;
+	}
+	cycle_loaded(s->cycle, r);
+	b = db_batch_new(s->node->db);
+	s->leave_index = cycle_apply_batch(s->cycle, &s->policy, b, &s->wakes);
+	db_submit(b, on_applied, s);
+}
+
+static void on_claimed(struct db_result *r, void *arg)
+{
+	struct sched *s = arg;
+	struct db_batch *b;
+
+	if (db_error(r) != NULL) {
+		failed(s, "claiming jobs", db_error(r));
+		return;
+	}
+	s->cycle = cycle_claimed(r);
+	if (s->cycle == NULL) {
+		rest(s, false);
+		return;
+	}
+	b = db_batch_new(s->node->db);
+	cycle_load_batch(s->cycle, b);
+	db_submit(b, on_loaded, s);
+}
+
+static void claim(struct sched *s)
+{
+	struct db_batch *b;
+
+	if (s->state == SCHED_STOPPED)
+		return;
+	evtimer_del(s->timer);
+	s->state = SCHED_BUSY;
+	s->again = false;
+	b = db_batch_new(s->node->db);
+	db_add(b, Q_SCHED_CLAIM);
+	db_text(b, s->node->id);
+	db_int(b, s->batch);
+	db_int(b, s->node->conf->lease_ms);
+	db_submit(b, on_claimed, s);
+}
+
+void sched_start(struct node *n)
+{
+	struct sched *s = mem_zalloc(sizeof(*s));
+
+	s->node = n;
+	s->batch = (int)n->conf->sched_batch;
+	s->policy = plan_policy_default;
+	s->policy.reserve_ttl_ms = n->conf->reserve_ttl_ms;
+	s->timer = evtimer_new(n->base, on_timer, s);
+	n->sched = s;
+	node_on_wake(n, WAKE_SCHED, on_wake, s);
+	claim(s);
+}
+
+void sched_stop(struct node *n)
+{
+	if (n->sched == NULL)
+		return;
+	n->sched->state = SCHED_STOPPED;
+	evtimer_del(n->sched->timer);
+}
+
+void sched_free(struct node *n)
+{
+	if (n->sched == NULL)
+		return;
+	cycle_free(n->sched->cycle);
+	event_free(n->sched->timer);
+	free(n->sched);
+	n->sched = NULL;
+}
