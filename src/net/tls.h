@@ -38,6 +38,8 @@ MUST_CHECK bool tls_peer_identity(SSL *ssl, struct tls_identity *out, struct err
 bool tls_identity_has(const struct tls_identity *id, const char *party_id);
 /* The reason of a failed handshake in words ("certificate has expired", "unknown CA", ...). */
 void tls_error_text(SSL *ssl, char *out, size_t size);
+/* The same when the caller has taken the code (0: none) out of OpenSSL's queue already. */
+void tls_error_text_code(SSL *ssl, unsigned long code, char *out, size_t size);
 
 /* A demo CA and site certificates (EC P-256). Never overwrites an existing file. */
 MUST_CHECK bool tls_make_ca(const char *dir, const char *name, int days, struct err *e);
