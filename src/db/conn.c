@@ -227,6 +227,22 @@ static void flight_done(struct db_conn *c, struct db_flight *f)
 	batch_answered(c, b);
 }
 
+/*
+ * COPY is not possible here: libpq would give its result over and over. And a command has one
+ * result, or two when it fails after its first rows.
+ */
+static bool expected(struct db_flight *f, const PGresult *res)
+{
+	switch (PQresultStatus(res)) {
+	case PGRES_COPY_IN:
+	case PGRES_COPY_OUT:
+	case PGRES_COPY_BOTH:
+		return false;
+	default:
+		return !f->got || ++f->extra < 2;
+	}
+}
+
 /* Takes every result that has arrived. False: libpq and we disagree about what was sent. */
 static bool take_results(struct db_conn *c)
 {
@@ -243,6 +259,7 @@ static bool take_results(struct db_conn *c)
 				return false;
 			f->done += f->got;
 			f->got = false;
+			f->extra = 0;
 			continue;
 		}
 		empty = 0;
@@ -250,6 +267,10 @@ static bool take_results(struct db_conn *c)
 			PQclear(res);
 			flight_done(c, f);
 			continue;
+		}
+		if (!expected(f, res)) {
+			PQclear(res);
+			return false;
 		}
 		f->got = true;
 		if (f->batch)

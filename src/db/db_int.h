@@ -65,6 +65,7 @@ struct db_flight {
 	size_t n;               /* results expected before the Sync */
 	size_t done;            /* results that are complete */
 	bool got;               /* the current command has given its result */
+	int extra;              /* results of it beyond the first */
 	TAILQ_ENTRY(db_flight) link;
 };
 TAILQ_HEAD(db_flight_list, db_flight);
@@ -75,8 +76,8 @@ struct db_conn {
 	struct db *db;
 	struct link link;
 	struct db_flight_list flights;
-	int n_batches;               /* among flights */
-	bool retiring;               /* takes no more batches; connects anew when empty */
+	int n_batches;       /* among flights */
+	bool retiring;       /* takes no more batches; connects anew when empty */
 	unsigned char *prep; /* enum prep_state of each statement */
 	/* The error of the last failed preparation, for the batches that needed it. */
 	struct err prep_error;
@@ -127,7 +128,8 @@ void batch_finish(struct db_batch *b, const struct err *err, const char *sqlstat
 /* error.c */
 void db_error_from_result(const PGresult *res, const char *stmt_name, struct err *e);
 /* One line without the trailing newline, for log lines and messages. */
-void db_error_text(const char *libpq_message, char *out, size_t size);
+void db_error_text(const char *message, char *out, size_t size);
+void db_connection_error_text(const char *message, char *out, size_t size);
 void db_notice(void *arg, const PGresult *res);
 
 /* conn.c */

@@ -7,13 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-void db_error_text(const char *libpq_message, char *out, size_t size)
+static void one_line(const char *text, bool skip_indented, char *out, size_t size)
 {
 	size_t n = 0;
 
-	if (!libpq_message || !*libpq_message)
-		libpq_message = "no reason given";
-	for (const char *p = libpq_message; *p && n + 1 < size; p++) {
+	for (const char *p = text; *p && n + 1 < size; p++) {
+		if (skip_indented && p[0] == '\n' && p[1] == '\t') {
+			p += strcspn(p + 1, "\n");
+			continue;
+		}
 		if ((unsigned char)*p >= ' ')
 			out[n++] = *p;
 		else if (n > 0 && out[n - 1] != ' ')
@@ -22,6 +24,17 @@ void db_error_text(const char *libpq_message, char *out, size_t size)
 	while (n > 0 && (out[n - 1] == ' ' || out[n - 1] == '.'))
 		n--;
 	out[n] = '\0';
+}
+
+void db_error_text(const char *message, char *out, size_t size)
+{
+	one_line(message && *message ? message : "no reason given", false, out, size);
+}
+
+void db_connection_error_text(const char *message, char *out, size_t size)
+{
+	/* libpq's guesses at the cause stand on indented lines */
+	one_line(message && *message ? message : "no reason given", true, out, size);
 }
 
 /* "1001:No found job" of an NRxxx error, as our SQL functions raise it. */

@@ -173,7 +173,7 @@ static void set_error(struct link *l, const char *text)
 
 	line[0] = '\0';
 	if (*text)
-		db_error_text(text, line, sizeof(line));
+		db_connection_error_text(text, line, sizeof(line));
 	free(l->last_error);
 	l->last_error = mem_strdup(line);
 }

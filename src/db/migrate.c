@@ -35,7 +35,7 @@ static PGconn *connect_blocking(const char *conninfo, struct err *e)
 	free(values);
 	link_target_free(&t);
 	if (PQstatus(pg) != CONNECTION_OK) {
-		db_error_text(PQerrorMessage(pg), text, sizeof(text));
+		db_connection_error_text(PQerrorMessage(pg), text, sizeof(text));
 		err_set(e, ERR_DB_UNAVAILABLE, "no connection to the database: %s", text);
 		PQfinish(pg);
 		return NULL;
