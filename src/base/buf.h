@@ -20,8 +20,8 @@ void buf_add(struct buf *b, const void *data, size_t len);
 void buf_adds(struct buf *b, const char *s);
 void buf_addc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void buf_drop(struct buf *b, size_t n);	 /* removes n bytes from the front */
-char *buf_take(struct buf *b);		 /* caller owns the string; b is empty after */
+void buf_drop(struct buf *b, size_t n);   /* removes n bytes from the front */
+char *buf_take(struct buf *b);            /* caller owns the string; b is empty after */
 const char *buf_str(const struct buf *b); /* "" when empty, never NULL */
 
 #endif

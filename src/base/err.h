@@ -53,16 +53,16 @@ enum err_code {
 	ERR_IO = 9001,
 	ERR_CONFIG = 9002,
 	ERR_USAGE = 9003,
-	ERR_PARSE = 9004,	/* malformed JSON, YAML, CSV, HTTP ... */
-	ERR_LIMIT = 9005,	/* a configured bound was exceeded */
-	ERR_DB = 9006,		/* PostgreSQL refused the statement */
+	ERR_PARSE = 9004,          /* malformed JSON, YAML, CSV, HTTP ... */
+	ERR_LIMIT = 9005,          /* a configured bound was exceeded */
+	ERR_DB = 9006,             /* PostgreSQL refused the statement */
 	ERR_DB_UNAVAILABLE = 9007, /* no connection; nothing was sent; safe to try again */
-	ERR_DB_LOST = 9008,	/* the connection broke: the outcome is unknown */
-	ERR_CONFLICT = 9009,	/* somebody else was first: re-read and decide again */
+	ERR_DB_LOST = 9008,        /* the connection broke: the outcome is unknown */
+	ERR_CONFLICT = 9009,       /* somebody else was first: re-read and decide again */
 	ERR_TLS = 9010,
 	ERR_CONNECT = 9011,
 	ERR_TIMEOUT = 9012,
-	ERR_PEER = 9013,	/* the other site answered, and refused */
+	ERR_PEER = 9013, /* the other site answered, and refused */
 	ERR_UNSUPPORTED = 9014,
 	ERR_CRYPTO = 9015,
 };

@@ -2,8 +2,10 @@
  * JSON and YAML into jansson values, with limits, because input is hostile. YAML is read as its
  * JSON-like part: plain scalars resolve to null, booleans, integers, floats or strings by the YAML
  * 1.2 core schema; quoted ones are strings; anchors and aliases are allowed within the node limit;
- * `<<` merge keys are supported; tags other than the core ones are refused.
- * Duplicate keys are errors in both. All text is UTF-8 without NUL.
+ * `<<` merge keys are supported; tags other than the core ones are refused. Keys are texts (9999:
+ * is "9999"). An empty YAML document is null; a second one is an error. No two parts of a value
+ * share memory, and the text made by aliases counts against max_bytes. Duplicate keys are errors in
+ * both. All text is UTF-8 without NUL.
  */
 #ifndef NORN_BASE_JS_H
 #define NORN_BASE_JS_H
@@ -20,8 +22,10 @@ struct js_limits {
 };
 extern const struct js_limits js_limits_default; /* 16 MiB, depth 64, 1,000,000 nodes */
 
-/* New references. Errors carry ERR_PARSE or ERR_LIMIT and say line and column. */
-MUST_CHECK json_t *js_parse(const char *text, size_t len, const struct js_limits *lim, struct err *e);
+/* New references; lim NULL means js_limits_default. Errors carry ERR_PARSE or ERR_LIMIT and say
+ * line and column. */
+MUST_CHECK json_t *js_parse(const char *text, size_t len, const struct js_limits *lim,
+			    struct err *e);
 MUST_CHECK json_t *js_parse_yaml(const char *text, size_t len, const struct js_limits *lim,
 				 struct err *e);
 /* By the name's end: .json is JSON, else YAML (which JSON files also are). */
@@ -29,7 +33,7 @@ MUST_CHECK json_t *js_load_file(const char *path, const struct js_limits *lim, s
 /* Write whole, via a temporary file and rename; mode 0600. */
 MUST_CHECK bool js_save_file(const char *path, const json_t *v, struct err *e);
 
-/* Compact, keys sorted, appended to out. */
+/* Compact, keys sorted, reals with the fewest digits that read back the same; appended to out. */
 void js_dump(const json_t *v, struct buf *out);
 char *js_dump_str(const json_t *v); /* caller frees */
 

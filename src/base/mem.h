@@ -7,11 +7,11 @@
 
 #include "base/attr.h"
 
-void *mem_alloc(size_t size);		    /* not cleared */
-void *mem_zalloc(size_t size);		    /* cleared */
-void *mem_array(size_t n, size_t size);	    /* cleared, overflow-checked */
+void *mem_alloc(size_t size);                     /* not cleared */
+void *mem_zalloc(size_t size);                    /* cleared */
+void *mem_array(size_t n, size_t size);           /* cleared, overflow-checked */
 void *mem_resize(void *p, size_t n, size_t size); /* like reallocarray, new part not cleared */
-char *mem_strdup(const char *s);	    /* NULL gives NULL */
+char *mem_strdup(const char *s);                  /* NULL gives NULL */
 char *mem_strndup(const char *s, size_t n);
 char *mem_printf(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
