@@ -34,7 +34,8 @@ struct db_opts {
 };
 
 MUST_CHECK struct db *db_open(struct event_base *base, const struct db_opts *opts, struct err *e);
-void db_close(struct db *db);       /* pending batches get ERR_DB_UNAVAILABLE or ERR_DB_LOST */
+/* Pending batches get ERR_DB_UNAVAILABLE or ERR_DB_LOST. Not from inside a callback of this db. */
+void db_close(struct db *db);
 bool db_is_up(const struct db *db); /* at least one usable connection */
 const char *db_last_error(const struct db *db); /* why not, "" when up */
 

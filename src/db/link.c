@@ -125,11 +125,11 @@ static char *rotate(const char *list, int n, int shift)
 
 /*
  * PQconnectPoll has no time limit per host: an attempt that runs out of time would be stuck on the
- * same silent host for ever. So every attempt starts its round with another host.
+ * same silent host for ever. So the next attempt starts its round with the next host.
  */
-static PGconn *start_connection(const struct link_target *t, unsigned attempt)
+static PGconn *start_connection(const struct link_target *t, int timeouts)
 {
-	int shift = (int)(attempt % (unsigned)t->n_hosts);
+	int shift = timeouts % t->n_hosts;
 	const char **values = mem_array((size_t)t->n + 1, sizeof(*values));
 	const char **keywords = mem_array((size_t)t->n + 1, sizeof(*keywords));
 	char **rotated = mem_array((size_t)t->n + 1, sizeof(*rotated));
@@ -205,7 +205,7 @@ void link_fail(struct link *l, const char *reason)
 	evutil_secure_rng_get_bytes(random, sizeof(random));
 	pause = pause / 2 + (random[0] << 8 | random[1]) % (pause / 2 + 1);
 	log_at(l->failures == 0 ? LOG_WARN : LOG_DEBUG, LOG_CTX_NONE,
-	       "no database connection, trying again in %d ms: %s", pause, l->last_error);
+	       "a database connection is down, trying again in %d ms: %s", pause, l->last_error);
 	if (l->failures < 1000)
 		l->failures++;
 	set_timer(l, pause);
@@ -243,6 +243,7 @@ static void setup_readable(struct link *l)
 			event_del(l->timer);
 			l->state = LINK_UP;
 			l->failures = 0;
+			l->timeouts = 0;
 			set_error(l, "");
 			l->ops->up(l);
 			return;
@@ -334,11 +335,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	struct link *l = arg;
 
 	if (l->state != LINK_WAITING) {
+		l->timeouts = l->timeouts < 1000 ? l->timeouts + 1 : 0;
 		link_fail(l, "no connection within the time limit (connect_timeout)");
 		return;
 	}
 	l->state = LINK_CONNECTING;
-	l->pg = start_connection(l->target, l->attempt++);
+	l->pg = start_connection(l->target, l->timeouts);
 	if (!l->pg || PQstatus(l->pg) == CONNECTION_BAD) {
 		link_fail(l, l->pg ? PQerrorMessage(l->pg) : "out of memory");
 		return;

@@ -50,7 +50,7 @@ struct link {
 	struct event *rd, *wr; /* of the socket; NULL when not connected */
 	struct event *timer;   /* pause before an attempt, or the time limit of one */
 	int failures;          /* in a row */
-	unsigned attempt;      /* of all time; picks the host to try first */
+	int timeouts;          /* in a row; picks the host to try first */
 	char *last_error;      /* "" when up */
 };
 

@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 static struct db *db;
 static struct err e;
@@ -338,6 +341,41 @@ START_TEST(second_host_is_taken)
 }
 END_TEST
 
+/* A host that accepts and then says nothing: a listening socket nobody serves. */
+static int mute_host(char *dir, const char *port)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/.s.PGSQL.%s", dir, port);
+	ck_assert_int_eq(bind(fd, (const struct sockaddr *)&sa, sizeof(sa)), 0);
+	ck_assert_int_eq(listen(fd, 8), 0);
+	return fd;
+}
+
+START_TEST(mute_host_gives_way_to_the_next)
+{
+	char conninfo[512], path[64], dir[] = "/tmp/norn-mute-XXXXXX";
+	struct answer a = {0};
+	const char *real = strstr(test_conninfo(), "host='");
+	int fd = mute_host(dir, "5432");
+
+	ck_assert_ptr_nonnull(real);
+	snprintf(conninfo, sizeof(conninfo), "connect_timeout=1 host='%s,%s", dir,
+		 real + strlen("host='"));
+	open_db_with((struct db_opts){.conninfo = conninfo, .pool_size = 1});
+	submit_plain(T_COUNT, &a);
+	test_until(&a.count, 1, 5000);
+	ck_assert_msg(a.err.code == ERR_OK, "%s", a.err.msg);
+	close(fd);
+	snprintf(path, sizeof(path), "%s/.s.PGSQL.5432", dir);
+	unlink(path);
+	rmdir(dir);
+}
+END_TEST
+
 START_TEST(password_is_not_repeated)
 {
 	static const char *const bad[] = {"host=a password=geheim more",
@@ -447,6 +485,7 @@ int main(void)
 	tcase_add_test(tc, statement_timeout_of_the_server);
 	tcase_add_test(tc, silent_server_is_given_up);
 	tcase_add_test(tc, second_host_is_taken);
+	tcase_add_test(tc, mute_host_gives_way_to_the_next);
 	tcase_add_test(tc, password_is_not_repeated);
 	tcase_add_test(tc, listening_goes_on_after_a_break);
 	tcase_add_test(tc, listening_goes_on_after_a_restart);
