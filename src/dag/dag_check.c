@@ -52,7 +52,7 @@ static void suggest_keys(struct buf *out, const char *wanted, json_t *obj, const
 	if (dag_near_text(&near, out))
 		return;
 	if (json_object_size(obj) == 0) {
-		buf_printf(out, "; there are no %s", what);
+		buf_adds(out, "; there are none");
 		return;
 	}
 	buf_printf(out, "; %s are ", what);
