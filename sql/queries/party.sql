@@ -39,3 +39,14 @@ UPDATE norn.party_job SET progress = $4::integer, update_at = now()
 -- name: job_has_party
 -- the scheduler's side: does this party take part in this job
 SELECT j.job_no, p.role FROM norn.job j JOIN norn.job_party p USING (job_no) WHERE j.job_id = $1 AND p.party_id = $2;
+
+-- name: job_stop
+-- job id, end status, who, why
+SELECT o_found, o_status FROM norn.job_stop($1, $2, $3, $4);
+
+-- name: channel_node
+-- where a party's attempt runs: execution's job_id, task_name, attempt, role, party_id
+SELECT t.node_id, t.party_status, n.address, p.scheduler_party_id,
+       n.stopped_at IS NULL AND n.seen_at > now() - make_interval(secs => n.lease_ms / 1000.0) AS alive
+  FROM norn.party_task t JOIN norn.party_job p USING (party_job_no) LEFT JOIN norn.node n USING (node_id)
+ WHERE t.job_id = $1 AND t.task_name = $2 AND t.attempt = $3::integer AND t.role = $4 AND t.party_id = $5;

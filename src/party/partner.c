@@ -1,0 +1,433 @@
+#include "party/partner.h"
+
+#include "auth/request.h"
+#include "base/clock.h"
+#include "base/js.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "dag/dag.h"
+#include "party/channel.h"
+#include "party/create.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define J3 {"job_id", P_STR, true, NULL}, {"role", P_STR, true, NULL}, {"party_id", P_STR, true, NULL}
+#define T5 J3, {"task_id", P_STR, true, NULL}, {"task_version", P_INT, true, NULL}
+
+static const struct param j3[] = {J3};
+static const struct param reserve_params[] = {J3, {"ttl_ms", P_INT, false, "60000"}};
+static const struct param t5[] = {T5};
+static const struct param task_stop_params[] = {
+	T5, {"status", P_STR, false, "\"failed\""}, {"progress", P_INT, false, "0"}};
+static const struct param progress_params[] = {J3, {"progress", P_FLOAT, true, NULL}};
+static const struct param job_status_params[] = {J3,
+						 {"status", P_STR, true, NULL},
+						 {"progress", P_INT, false, "0"},
+						 {"reason_code", P_STR, false, NULL},
+						 {"reason", P_STR, false, NULL},
+						 {"first_failure", P_DICT, false, NULL}};
+static const struct param job_stop_params[] = {J3, {"status", P_STR, false, "\"failed\""}};
+
+struct request;
+
+struct command {
+	const char *path;
+	const struct param *params;
+	size_t n_params;
+	bool unknown_is_ok; /* a job that was never created here has nothing to stop */
+	bool wakes_exec;
+	void (*add)(struct request *q, struct db_batch *b);
+	void (*reply)(struct request *q, const struct db_result *res);
+};
+
+struct request {
+	struct http_req *r;
+	const struct command *cmd;
+	json_t *p;
+	char task_name[51];
+};
+
+static const char *text(const struct request *q, const char *key)
+{
+	return js_str(q->p, key, NULL);
+}
+
+static void bind_j3(struct request *q, struct db_batch *b)
+{
+	db_text(b, text(q, "job_id"));
+	db_text(b, text(q, "role"));
+	db_text(b, text(q, "party_id"));
+}
+
+/* job_id, task_name, attempt, role, party_id */
+static void bind_task(struct request *q, struct db_batch *b)
+{
+	db_text(b, text(q, "job_id"));
+	db_text(b, q->task_name);
+	db_int(b, js_int(q->p, "task_version", 0));
+	db_text(b, text(q, "role"));
+	db_text(b, text(q, "party_id"));
+}
+
+static void request_free(struct request *q)
+{
+	json_decref(q->p);
+	free(q);
+}
+
+/* ---- the commands ---- */
+
+static void add_reserve(struct request *q, struct db_batch *b)
+{
+	db_add(b, Q_PARTY_RESERVE);
+	bind_j3(q, b);
+	db_int(b, js_int(q->p, "ttl_ms", 60000));
+}
+
+static void reply_reserve(struct request *q, const struct db_result *res)
+{
+	const char *result = db_get(res, 0, 0, "result");
+	const char *detail = db_get(res, 0, 0, "detail");
+
+	if (strcmp(result, "granted") == 0)
+		reply_ok(q->r, NULL);
+	else if (strcmp(result, "never") == 0)
+		reply_code(q->r, ERR_JOB_RESOURCE_LIMIT, "%s", detail);
+	else
+		reply_code(q->r, ERR_JOB_RESOURCE, "%s", detail);
+}
+
+static void add_return(struct request *q, struct db_batch *b)
+{
+	db_add(b, Q_PARTY_RELEASE);
+	bind_j3(q, b);
+}
+
+static void add_start(struct request *q, struct db_batch *b)
+{
+	db_add(b, Q_PARTY_JOB_START);
+	bind_j3(q, b);
+}
+
+static void reply_start(struct request *q, const struct db_result *res)
+{
+	if (db_get_bool(res, 0, 0, "started"))
+		reply_ok(q->r, NULL);
+	else
+		reply_code(q->r, ERR_JOB_UPDATE, "Update job does not take effect: job_id[%s],status[running]",
+			   text(q, "job_id"));
+}
+
+static void add_job_status(struct request *q, struct db_batch *b)
+{
+	db_add(b, Q_PARTY_JOB_FINISH);
+	bind_j3(q, b);
+	db_text(b, text(q, "status"));
+	db_int(b, js_int(q->p, "progress", 0));
+	db_text(b, text(q, "reason_code"));
+	db_text(b, text(q, "reason"));
+	db_json(b, json_object_get(q->p, "first_failure"));
+}
+
+static void add_progress(struct request *q, struct db_batch *b)
+{
+	double v = js_num(q->p, "progress", 0);
+
+	db_add(b, Q_PARTY_PROGRESS);
+	bind_j3(q, b);
+	db_int(b, v < 0 ? 0 : v > 100 ? 100 : (int64_t)v);
+}
+
+static void add_task_start(struct request *q, struct db_batch *b)
+{
+	db_add(b, Q_PARTY_TASK_START);
+	bind_task(q, b);
+	db_add(b, Q_PARTY_TASK_STATE);
+	bind_task(q, b);
+}
+
+static void reply_task_start(struct request *q, const struct db_result *res)
+{
+	/* A start that comes twice finds the task started: that is no refusal. */
+	if (db_get_int(res, 0, 0, "n") == 1 || strcmp(db_get(res, 1, 0, "status"), "running") == 0)
+		reply_ok(q->r, NULL);
+	else
+		reply_code(q->r, ERR_TASK_START, "Start task failed: the job is %s here, the task %s",
+			   db_get(res, 1, 0, "job_status"),
+			   db_is_null(res, 1, 0, "status") ? "unknown" : db_get(res, 1, 0, "status"));
+}
+
+static void add_task_stop(struct request *q, struct db_batch *b)
+{
+	db_add(b, Q_PARTY_TASK_FINISH);
+	bind_task(q, b);
+	db_text(b, text(q, "status"));
+	db_int(b, js_int(q->p, "progress", 0));
+}
+
+static void add_collect(struct request *q, struct db_batch *b)
+{
+	db_add(b, Q_PARTY_TASK_STATE);
+	bind_task(q, b);
+}
+
+static json_t *ms_or_null(const struct db_result *res, const char *col)
+{
+	return db_is_null(res, 0, 0, col) ? json_null() : json_integer(db_get_int(res, 0, 0, col));
+}
+
+static void reply_collect(struct request *q, const struct db_result *res)
+{
+	if (db_is_null(res, 0, 0, "status")) {
+		reply_code(q->r, ERR_TASK_NOT_FOUND, "No found task");
+		return;
+	}
+	json_t *d = json_copy(q->p);
+	json_object_set_new(d, "status", json_string(db_get(res, 0, 0, "status")));
+	json_object_set_new(d, "party_status", json_string(db_get(res, 0, 0, "party_status")));
+	json_object_set_new(d, "start_time", ms_or_null(res, "start_ms"));
+	json_object_set_new(d, "end_time", ms_or_null(res, "end_ms"));
+	json_object_set_new(d, "update_time", ms_or_null(res, "update_ms"));
+	reply_ok(q->r, d);
+}
+
+static const struct command commands[] = {
+	{"/v2/partner/job/resource/apply", reserve_params, ARRAY_LEN(reserve_params), false, false, add_reserve,
+	 reply_reserve},
+	{"/v2/partner/job/resource/return", j3, ARRAY_LEN(j3), true, false, add_return, NULL},
+	{"/v2/partner/job/start", j3, ARRAY_LEN(j3), false, false, add_start, reply_start},
+	{"/v2/partner/job/status/update", job_status_params, ARRAY_LEN(job_status_params), true, true,
+	 add_job_status, NULL},
+	{"/v2/partner/job/update", progress_params, ARRAY_LEN(progress_params), false, false, add_progress, NULL},
+	{"/v2/partner/job/stop", job_stop_params, ARRAY_LEN(job_stop_params), true, true, add_job_status, NULL},
+	{"/v2/partner/task/start", t5, ARRAY_LEN(t5), false, true, add_task_start, reply_task_start},
+	{"/v2/partner/task/stop", task_stop_params, ARRAY_LEN(task_stop_params), true, true, add_task_stop, NULL},
+	{"/v2/partner/task/collect", t5, ARRAY_LEN(t5), false, false, add_collect, reply_collect},
+};
+
+/* ---- the common way of a command ---- */
+
+static void on_done(struct db_result *res, void *arg)
+{
+	struct request *q = arg;
+
+	if (db_error(res) != NULL) {
+		reply_db_err(q->r, res);
+	} else {
+		if (q->cmd->wakes_exec)
+			node_wake(request_node(q->r), WAKE_EXEC);
+		if (q->cmd->reply != NULL)
+			q->cmd->reply(q, res);
+		else
+			reply_ok(q->r, NULL);
+	}
+	request_free(q);
+}
+
+static void on_scheduler(struct db_result *res, void *arg)
+{
+	struct request *q = arg;
+	struct db_batch *b;
+
+	if (db_error(res) != NULL) {
+		reply_db_err(q->r, res);
+		request_free(q);
+		return;
+	}
+	if (db_rows(res, 0) == 0) {
+		if (q->cmd->unknown_is_ok)
+			reply_ok(q->r, NULL);
+		else
+			reply_code(q->r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s],role[%s],party_id[%s]",
+				   text(q, "job_id"), text(q, "role"), text(q, "party_id"));
+		request_free(q);
+		return;
+	}
+	if (!request_speaks_for(q->r, db_get(res, 0, 0, "scheduler_party_id"))) {
+		request_free(q);
+		return;
+	}
+	b = db_batch_new(request_node(q->r)->db);
+	q->cmd->add(q, b);
+	db_submit(b, on_done, q);
+}
+
+/* "<job id>_<task name>" */
+static bool split_task_id(struct request *q)
+{
+	const char *task_id = text(q, "task_id");
+	size_t n = strlen(text(q, "job_id"));
+
+	if (task_id == NULL)
+		return true;
+	if (strncmp(task_id, text(q, "job_id"), n) != 0 || task_id[n] != '_' ||
+	    !str_copy(q->task_name, sizeof(q->task_name), task_id + n + 1) ||
+	    !str_is_name(q->task_name, sizeof(q->task_name) - 1)) {
+		reply_code(q->r, ERR_API_PARAMETER,
+			   "task_id: '%s' is not of the form <job_id>_<task name>", task_id);
+		return false;
+	}
+	return true;
+}
+
+static bool status_fits(struct request *q)
+{
+	static const char *const ends[] = {"canceled", "timeout", "failed", "success", "pass"};
+	const char *s = text(q, "status");
+
+	for (size_t i = 0; s != NULL && i < ARRAY_LEN(ends); i++) {
+		if (strcmp(ends[i], s) == 0)
+			return true;
+	}
+	if (s == NULL)
+		return true;
+	reply_code(q->r, ERR_API_PARAMETER,
+		   "status: '%s' is not an end status (success, failed, canceled, timeout, pass)", s);
+	return false;
+}
+
+static void handle_command(struct http_req *r, void *arg)
+{
+	const struct command *cmd = NULL;
+	struct request *q;
+	struct db_batch *b;
+	json_t *p;
+
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		if (strcmp(commands[i].path, http_req_path(r)) == 0)
+			cmd = &commands[i];
+	}
+	if (cmd == NULL) {
+		reply_code(r, ERR_SERVER, "<NotFound '404: Not Found'>");
+		return;
+	}
+	p = request_params(r, IN_JSON, cmd->params, cmd->n_params);
+	if (p == NULL)
+		return;
+	q = mem_zalloc(sizeof(*q));
+	q->r = r;
+	q->cmd = cmd;
+	q->p = p;
+	if (!split_task_id(q) || !status_fits(q)) {
+		request_free(q);
+		return;
+	}
+	b = db_batch_new(request_node(r)->db);
+	db_add(b, Q_PARTY_SCHEDULER);
+	bind_j3(q, b);
+	db_submit(b, on_scheduler, q);
+}
+
+/* ---- a new job ---- */
+
+static void on_created(struct db_result *res, void *arg)
+{
+	struct http_req *r = arg;
+
+	if (db_error(res) != NULL) {
+		reply_db_err(r, res);
+		return;
+	}
+	reply_ok(r, NULL);
+}
+
+static json_t *root_of(json_t *p)
+{
+	json_t *dag = json_object_get(p, "dag");
+
+	if (json_object_get(dag, "dag") != NULL)
+		return json_incref(dag);
+	return json_pack("{s:O, s:s, s:s}", "dag", dag, "schema_version", js_str(p, "schema_version", ""), "kind",
+			 js_str(p, "kind", "fate"));
+}
+
+static json_t *create_payload(struct http_req *r, json_t *p)
+{
+	struct node *n = request_node(r);
+	const char *role_text = js_str(p, "role", "");
+	const char *party_id = js_str(p, "party_id", "");
+	const char *job_id = js_str(p, "job_id", "");
+	struct dag_defaults def = party_dag_defaults(n->conf);
+	struct err e = {0};
+	enum dag_role role;
+	json_t *payload = NULL;
+	json_t *root = root_of(p);
+	struct dag *d = NULL;
+
+	if (!str_is_name(job_id, 64))
+		err_set(&e, ERR_JOB_CREATE, "job_id: '%s' is not a job id", job_id);
+	else if (!dag_role_parse(role_text, &role))
+		err_set(&e, ERR_JOB_CREATE, "role: '%s' is not guest, host, arbiter or local", role_text);
+	else if (!node_serves(n, party_id) || str_eq(party_id, "0"))
+		err_set(&e, ERR_JOB_CREATE, "party %s is not served by this site", party_id);
+	else
+		d = dag_compile(root, &def, &e);
+	json_decref(root);
+	if (d != NULL) {
+		int party = dag_find_party(d, role, party_id);
+		if (party < 0)
+			err_set(&e, ERR_JOB_CREATE, "%s %s is not in dag.parties", role_text, party_id);
+		else if (request_speaks_for(r, d->scheduler_party_id))
+			payload = party_create_payload(d, party, job_id, &def, &e);
+		else
+			e.code = ERR_OK; /* answered */
+		dag_free(d);
+	} else if (e.code == ERR_OK) {
+		err_set(&e, ERR_INTERNAL, "the job definition was refused");
+	}
+	if (payload == NULL && e.code != ERR_OK)
+		reply_code(r, ERR_JOB_CREATE, "Create job failed: %s", e.msg);
+	return payload;
+}
+
+static void handle_create(struct http_req *r, void *arg)
+{
+	static const struct param params[] = {
+		{"dag", P_DICT, true, NULL}, {"schema_version", P_STR, true, NULL}, J3,
+		{"kind", P_STR, false, "\"fate\""}};
+	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *payload;
+	struct db_batch *b;
+
+	if (p == NULL)
+		return;
+	payload = create_payload(r, p);
+	json_decref(p);
+	if (payload == NULL)
+		return;
+	b = db_batch_new(request_node(r)->db);
+	db_add(b, Q_PARTY_JOB_CREATE);
+	db_json(b, payload);
+	db_submit(b, on_created, r);
+	json_decref(payload);
+}
+
+/* Who is there: used by `norn site check`. */
+static void handle_ping(struct http_req *r, void *arg)
+{
+	const struct node *n = request_node(r);
+
+	reply_ok(r, json_pack("{s:O, s:s, s:I, s:s}", "parties", n->conf->site_parties, "version", PACKAGE_VERSION,
+			      "now_ms", (json_int_t)clock_wall_ms(), "site", n->conf->site_name));
+}
+
+#define COMMAND(path, text) {"POST", path, handle_command, 0, 0, text}
+
+const struct http_route partner_routes[] = {
+	{"GET", "/v2/partner/ping", handle_ping, 0, 0, "Party ids, version and clock of this site"},
+	{"POST", "/v2/partner/job/create", handle_create, 0, 64 << 20, "Create a job for one party"},
+	COMMAND("/v2/partner/job/resource/apply", "Reserve the job's cores and memory"),
+	COMMAND("/v2/partner/job/resource/return", "Give them back"),
+	COMMAND("/v2/partner/job/start", "The job runs"),
+	COMMAND("/v2/partner/job/status/update", "The job is over"),
+	COMMAND("/v2/partner/job/update", "Progress of the job"),
+	COMMAND("/v2/partner/job/stop", "Stop what still runs of the job"),
+	COMMAND("/v2/partner/task/start", "Start the party's process of a task"),
+	COMMAND("/v2/partner/task/stop", "The task is over; stop what still runs"),
+	COMMAND("/v2/partner/task/collect", "Status of the party's process"),
+	{"POST", "/v2/partner/channel/push", channel_handle_peer_push, HTTP_RAW_BODY, CHANNEL_FRAME_MAX,
+	 "A frame for a running component"},
+};
+const size_t partner_n_routes = ARRAY_LEN(partner_routes);
