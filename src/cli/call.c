@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TICK_US		 500000
+#define TICK_US          500000
 #define ERROR_BODY_BYTES (256 * 1024) /* of an error answer to a download */
 
 /* A call under way and what came of it. */
@@ -26,7 +26,7 @@ struct call {
 	char content_type[128];
 	struct buf body;
 	struct err err; /* transport */
-	FILE *file;	/* download: parts go here */
+	FILE *file;     /* download: parts go here */
 	int64_t bytes;
 	bool failed_write;
 };
@@ -36,8 +36,8 @@ void call_encode(struct buf *out, const char *value)
 	for (const char *p = value; *p != '\0'; p++) {
 		unsigned char ch = (unsigned char)*p;
 
-		if ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
-		    strchr("-._~", ch) != NULL)
+		if ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
+		    (ch >= '0' && ch <= '9') || strchr("-._~", ch) != NULL)
 			buf_addc(out, (char)ch);
 		else
 			buf_printf(out, "%%%02X", ch);
@@ -188,7 +188,8 @@ static json_t *envelope(struct call *call, struct err *e)
 	v = js_parse(buf_str(&call->body), call->body.len, &js_limits_default, &why);
 	if (!str_starts(call->content_type, "application/json") || v == NULL) {
 		json_decref(v);
-		err_set(e, ERR_PARSE, "%s is not a node of Norn: HTTP status %d, %s", url, call->status,
+		err_set(e, ERR_PARSE, "%s is not a node of Norn: HTTP status %d, %s", url,
+			call->status,
 			call->content_type[0] ? call->content_type : "no content type");
 		return NULL;
 	}

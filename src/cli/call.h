@@ -2,12 +2,13 @@
 #ifndef NORN_CLI_CALL_H
 #define NORN_CLI_CALL_H
 
+#include "base/buf.h"
 #include "cli/cli.h"
 
 /*
  * path is below the node's URL ("/v2/job/query"). query: key, value, key, value, ..., NULL; pairs
- * with a NULL value are left out. Both give the whole envelope as a new reference when its code is 0;
- * otherwise the error has the envelope's code and message. A transport failure is ERR_CONNECT or
+ * with a NULL value are left out. Both give the whole envelope as a new reference when its code is
+ * 0; otherwise the error has the envelope's code and message. A transport failure is ERR_CONNECT or
  * ERR_TIMEOUT and names the URL. An interrupt with catch_interrupt gives ERR_TIMEOUT and sets
  * interrupted.
  */

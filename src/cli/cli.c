@@ -17,14 +17,14 @@
 #define DEFAULT_URL "http://127.0.0.1:9380"
 
 static const struct cli_opt global_opts[] = {
-	{"--url", "URL", "node to talk to", false},
-	{"--json", NULL, "print the answer as JSON", false},
-	{"--timeout", "SECONDS", "how long one call may take", false},
-	{"--no-color", NULL, "no colours", false},
-	{"--help", NULL, "help", false},
-	{"-h", NULL, "help", false},
-	{"--version", NULL, "version", false},
-	{NULL, NULL, NULL, false},
+    {"--url", "URL", "node to talk to", false},
+    {"--json", NULL, "print the answer as JSON", false},
+    {"--timeout", "SECONDS", "how long one call may take", false},
+    {"--no-color", NULL, "no colours", false},
+    {"--help", NULL, "help", false},
+    {"-h", NULL, "help", false},
+    {"--version", NULL, "version", false},
+    {NULL, NULL, NULL, false},
 };
 
 /* What the words of the command line were found to be, before the command is known. */
@@ -70,8 +70,9 @@ bool cli_int(const struct cli *c, const char *name, int64_t min, int64_t max, in
 	if (s == NULL)
 		return true;
 	if (!str_to_i64(s, &v) || v < min || v > max)
-		return err_set(e, ERR_USAGE, "%s must be a whole number from %lld to %lld, not '%.60s'",
-			       name, (long long)min, (long long)max, s);
+		return err_set(e, ERR_USAGE,
+			       "%s must be a whole number from %lld to %lld, not '%.60s'", name,
+			       (long long)min, (long long)max, s);
 	*out = v;
 	return true;
 }
@@ -113,8 +114,8 @@ int cli_fail(const struct cli *c, const struct err *e)
 		free(msg);
 		return status;
 	}
-	fprintf(stderr, "norn: %s (%d%s%s)\n", msg, (int)e->code, str_eq(name, "UNKNOWN") ? "" : " ",
-		str_eq(name, "UNKNOWN") ? "" : name);
+	fprintf(stderr, "norn: %s (%d%s%s)\n", msg, (int)e->code,
+		str_eq(name, "UNKNOWN") ? "" : " ", str_eq(name, "UNKNOWN") ? "" : name);
 	free(msg);
 	return cli_exit_of(e->code);
 }
@@ -159,7 +160,8 @@ static bool url_from_file(char *out, size_t size, struct err *e)
 		if (v == NULL)
 			ok = false;
 		else if (js_str(v, "url", NULL) == NULL)
-			ok = err_set(e, ERR_CONFIG, "%s: expected a line 'url: http://HOST:PORT'", path);
+			ok = err_set(e, ERR_CONFIG, "%s: expected a line 'url: http://HOST:PORT'",
+				     path);
 		else if (!str_copy(out, size, js_str(v, "url", "")))
 			ok = err_set(e, ERR_CONFIG, "%s: url is too long", path);
 	}
@@ -284,8 +286,8 @@ static bool set_global(struct cli *c, struct words *w, const char *name, const c
 		w->version = true;
 	} else if (str_eq(name, "--timeout")) {
 		if (!str_to_i64(value, &seconds) || seconds < 1 || seconds > 86400)
-			return err_set(e, ERR_USAGE, "--timeout must be 1 to 86400 seconds, not '%.60s'",
-				       value);
+			return err_set(e, ERR_USAGE,
+				       "--timeout must be 1 to 86400 seconds, not '%.60s'", value);
 		c->timeout_ms = (int)(seconds * 1000);
 	} else {
 		w->help = true;

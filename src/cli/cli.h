@@ -19,8 +19,8 @@
 
 enum cli_exit {
 	CLI_OK = 0,
-	CLI_FAILED = 1,	     /* the job failed, or the answer was an error */
-	CLI_USAGE = 2,	     /* the command line is wrong; nothing was sent */
+	CLI_FAILED = 1,      /* the job failed, or the answer was an error */
+	CLI_USAGE = 2,       /* the command line is wrong; nothing was sent */
 	CLI_UNREACHABLE = 3, /* no node answers at the URL */
 	CLI_NOT_FOUND = 4,   /* no such job, task, table, model or file */
 	CLI_CANCELED = 5,    /* the job was canceled */
@@ -42,9 +42,9 @@ struct cli_cmd {
 	const char *args;  /* "JOB [TASK]"; "" for none */
 	int min_args, max_args;
 	const struct cli_opt *opts; /* ends with a NULL name; may be NULL */
-	const char *summary;	    /* one line */
-	const char *help;	    /* paragraphs; may be NULL */
-	const char *example;	    /* one line or several */
+	const char *summary;        /* one line */
+	const char *help;           /* paragraphs; may be NULL */
+	const char *example;        /* one line or several */
 	int (*run)(struct cli *c);
 };
 
@@ -67,8 +67,8 @@ struct cli {
 	int n_opts;
 	bool json;
 	char url[CLI_URL_MAX]; /* of the node, without a trailing slash */
-	int timeout_ms;	       /* of one call; 0: the client's default */
-	bool out_tty;	       /* standard output is a terminal */
+	int timeout_ms;        /* of one call; 0: the client's default */
+	bool out_tty;          /* standard output is a terminal */
 	bool color;
 	bool utf8;
 	/* Called about twice a second while a call waits; may be NULL. */

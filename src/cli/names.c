@@ -9,15 +9,16 @@
 bool names_job(const char *s, struct err *e)
 {
 	if (!str_is_name(s, NAMES_JOB_MAX))
-		return err_set(e, ERR_USAGE, "'%.60s' is not a job id (norn job list shows them)", s);
+		return err_set(e, ERR_USAGE, "'%.60s' is not a job id (norn job list shows them)",
+			       s);
 	return true;
 }
 
 bool names_task(const char *s, struct err *e)
 {
 	if (!str_is_name(s, DAG_NAME_MAX))
-		return err_set(e, ERR_USAGE, "'%.60s' is not a task name (norn task list JOB shows them)",
-			       s);
+		return err_set(e, ERR_USAGE,
+			       "'%.60s' is not a task name (norn task list JOB shows them)", s);
 	return true;
 }
 
@@ -33,7 +34,8 @@ bool names_role(const char *s, struct err *e)
 	enum dag_role role;
 
 	if (!dag_role_parse(s, &role))
-		return err_set(e, ERR_USAGE, "'%.60s' is not a role: guest, host, arbiter or local", s);
+		return err_set(e, ERR_USAGE, "'%.60s' is not a role: guest, host, arbiter or local",
+			       s);
 	return true;
 }
 
@@ -46,7 +48,8 @@ bool names_table(const char *what, const char *s, struct err *e)
 			       NAMES_TABLE_MAX);
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)s[i] < ' ' || s[i] == 0x7F)
-			return err_set(e, ERR_USAGE, "a table's %s has no control characters", what);
+			return err_set(e, ERR_USAGE, "a table's %s has no control characters",
+				       what);
 	return true;
 }
 

@@ -14,18 +14,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#define COLUMNS_MAX	  64 /* parties shown side by side */
-#define WAIT_MS		  20000
-#define RETRY_MS	  1000
-#define UNREACHABLE_MS	  30000
-#define NAME_WIDTH_MAX	  32
+#define COLUMNS_MAX    64 /* parties shown side by side */
+#define WAIT_MS        20000
+#define RETRY_MS       1000
+#define UNREACHABLE_MS 30000
+#define NAME_WIDTH_MAX 32
 
 struct watch {
 	struct cli *cli;
-	json_t *data;	      /* the last progress */
-	int64_t received_ms;  /* monotonic */
-	int lines;	      /* drawn, to be drawn over */
-	struct map *seen;     /* plain mode: "task/role/party" -> status */
+	json_t *data;        /* the last progress */
+	int64_t received_ms; /* monotonic */
+	int lines;           /* drawn, to be drawn over */
+	struct map *seen;    /* plain mode: "task/role/party" -> status */
 	bool live, quiet;
 };
 
@@ -48,6 +48,14 @@ static const struct look looks[] = {
     {"canceled", "\xE2\x96\xA0", "-", "\033[35m", CLI_CANCELED, true},
     {NULL, "?", "?", "", CLI_FAILED, false},
 };
+
+/* Ctrl-C between two calls; within one the event loop sees it. */
+static volatile sig_atomic_t got_interrupt;
+
+static void note_interrupt(int sig UNUSED)
+{
+	got_interrupt = 1;
+}
 
 static const struct look *look_of(const char *status)
 {
@@ -276,8 +284,8 @@ static void draw(void *arg)
 		return;
 	if (w->lines > 0)
 		buf_printf(&out, "\033[%dA\r", w->lines);
-	w->lines = picture(w->cli, w->data, clock_mono_ms() - w->received_ms, rows > 8 ? rows - 5 : 4,
-			   (size_t)text_terminal_width(), &out);
+	w->lines = picture(w->cli, w->data, clock_mono_ms() - w->received_ms,
+			   rows > 8 ? rows - 5 : 4, (size_t)text_terminal_width(), &out);
 	buf_adds(&out, "\033[J");
 	fwrite(out.data, 1, out.len, stdout);
 	fflush(stdout);
@@ -388,9 +396,11 @@ static int watch_loop(struct watch *w, const char *job, int64_t limit_ms)
 			show(w);
 			if (progress_is_end(job_status(w)))
 				return progress_exit(job_status(w));
+			if (got_interrupt)
+				return PROGRESS_INTERRUPTED;
 			continue;
 		}
-		if (c->interrupted)
+		if (c->interrupted || got_interrupt)
 			return PROGRESS_INTERRUPTED;
 		if (e.code != ERR_CONNECT && e.code != ERR_TIMEOUT)
 			return cli_fail(c, &e);
@@ -405,10 +415,13 @@ static int watch_loop(struct watch *w, const char *job, int64_t limit_ms)
 int progress_watch(struct cli *c, const char *job, bool quiet, int64_t limit_ms, json_t **final)
 {
 	struct watch w = {.cli = c, .quiet = quiet, .live = c->out_tty && !quiet};
+	struct sigaction catch = {.sa_handler = note_interrupt}, saved;
 	int saved_timeout_ms = c->timeout_ms;
 	int status;
 
 	w.seen = map_new();
+	sigemptyset(&catch.sa_mask);
+	sigaction(SIGINT, &catch, &saved);
 	c->catch_interrupt = true;
 	c->timeout_ms = WAIT_MS + 10000;
 	c->on_tick = w.live ? draw : NULL;
@@ -416,6 +429,7 @@ int progress_watch(struct cli *c, const char *job, bool quiet, int64_t limit_ms,
 	status = watch_loop(&w, job, limit_ms);
 	c->on_tick = NULL;
 	c->catch_interrupt = false;
+	sigaction(SIGINT, &saved, NULL);
 	c->timeout_ms = saved_timeout_ms;
 	map_free(w.seen, free);
 	if (status == PROGRESS_INTERRUPTED)

@@ -10,9 +10,9 @@
 void progress_print(const struct cli *c, const json_t *data);
 
 /*
- * Waits for the end of the job, shows progress unless quiet, and returns the exit status that fits the
- * result; limit_ms 0: no limit. *final, when not NULL, gets the last progress data (a new reference
- * or NULL). An unreachable node is tried again for half a minute.
+ * Waits for the end of the job, shows progress unless quiet, and returns the exit status that fits
+ * the result; limit_ms 0: no limit. *final, when not NULL, gets the last progress data (a new
+ * reference or NULL). An unreachable node is tried again for half a minute.
  */
 int progress_watch(struct cli *c, const char *job, bool quiet, int64_t limit_ms, json_t **final);
 

@@ -9,7 +9,7 @@
 
 /* Copies without control characters (a server's text must not drive the terminal). Bytes that are
  * not UTF-8 become '?'. Caller frees. */
-char *text_clean_line(const char *s);		/* newlines and tabs become blanks */
+char *text_clean_line(const char *s);                        /* newlines and tabs become blanks */
 void text_clean(struct buf *out, const char *s, size_t len); /* keeps newlines and tabs */
 
 size_t text_width(const char *s); /* terminal columns of clean text */
