@@ -86,7 +86,9 @@ void http_server_kick(struct http_server *s, struct http_conn *c)
 		return;
 	c->kicked = true;
 	TAILQ_INSERT_TAIL(&s->kicks, c, kick_link);
-	event_active(s->kick_event, EV_TIMEOUT, 0);
+	/* A timer, not event_active(): that would come before any other input is looked at. */
+	static const struct timeval at_once = {0};
+	event_add(s->kick_event, &at_once);
 }
 
 static void on_kick(evutil_socket_t fd, short what, void *arg)
