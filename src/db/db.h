@@ -36,7 +36,7 @@ struct db_opts {
 MUST_CHECK struct db *db_open(struct event_base *base, const struct db_opts *opts, struct err *e);
 /* Pending batches get ERR_DB_UNAVAILABLE or ERR_DB_LOST. Not from inside a callback of this db. */
 void db_close(struct db *db);
-bool db_is_up(const struct db *db); /* at least one usable connection */
+bool db_is_up(const struct db *db);             /* at least one usable connection */
 const char *db_last_error(const struct db *db); /* why not, "" when up */
 
 typedef void db_cb(struct db_result *res, void *arg);
