@@ -12,12 +12,11 @@
 #define DAG_KEY_MAX          100       /* bytes of input keys, output keys and site names */
 #define DAG_TEXT_MAX         250       /* bytes of table names, namespaces and the like */
 #define DAG_TREE_DEPTH_MAX   64        /* nesting of the whole definition */
-#define DAG_TREE_NODES_MAX   2000000   /* values in the whole definition */
+#define DAG_TREE_NODES_MAX   2000000   /* values in the whole definition; also bounds the edges */
 #define DAG_PARAM_DEPTH_MAX  32        /* nesting inside one parameters object */
 #define DAG_PARAM_BYTES_MAX  1048576   /* one parameters object as compact JSON */
 #define DAG_INPUT_KEYS_MAX   256       /* input keys of one group of one task */
 #define DAG_CHANNELS_MAX     10000     /* channels of one input key and source */
-#define DAG_EDGES_MAX        1000000   /* distinct dependencies of all tasks together */
 #define DAG_TASK_PARTIES_MAX 1000000   /* task + party pairs of a job */
 #define DAG_TIMEOUT_S_MAX    315360000 /* ten years */
 #define DAG_CORES_MAX        1000000

@@ -57,6 +57,50 @@ START_TEST(order)
 }
 END_TEST
 
+/* The order by definition: again and again the first task whose producers are all placed. */
+START_TEST(order_of_random_graphs)
+{
+	unsigned seed = 20240601;
+
+	for (int round = 0; round < 30; round++) {
+		enum { N = 60 };
+		bool edge[N][N] = {{false}}, placed[N] = {false};
+		struct buf b = {0}, want = {0};
+
+		for (int i = 0; i < N; i++)
+			for (int k = 0; k < N; k++) {
+				seed = seed * 1103515245u + 12345u;
+				/* edges follow a hidden order that is not the DAG's */
+				edge[i][k] = (k * 37) % N < (i * 37) % N && (seed >> 16) % 25 == 0;
+			}
+		for (int i = 0; i < N; i++) {
+			int n = 0;
+
+			buf_printf(&b, "t%d", i);
+			for (int k = 0; k < N; k++)
+				if (edge[i][k])
+					buf_printf(&b, "%ct%d", n++ ? ',' : '<', k);
+			buf_addc(&b, ' ');
+		}
+		for (int n = 0; n < N; n++)
+			for (int i = 0; i < N; i++) {
+				bool ready = !placed[i];
+
+				for (int k = 0; k < N; k++)
+					ready = ready && (!edge[i][k] || placed[k]);
+				if (!ready)
+					continue;
+				placed[i] = true;
+				buf_printf(&want, "%st%d", n ? " " : "", i);
+				break;
+			}
+		expect_order(buf_str(&b), buf_str(&want));
+		buf_free(&b);
+		buf_free(&want);
+	}
+}
+END_TEST
+
 START_TEST(links)
 {
 	struct dag *d = compile_tree(graph("d<c,b,c,b a b<a c<a"));
@@ -225,6 +269,37 @@ START_TEST(too_many_task_parties)
 }
 END_TEST
 
+/* Many sites that name the same many parties for many tasks. */
+START_TEST(too_many_settings)
+{
+	json_t *root = big(334, 334), *tasks = json_object();
+	struct dag *d;
+
+	put(root, "dag/parties/0/party_id", ids(1000));
+	for (int i = 0; i < 333; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "task_number_%d", i);
+		json_object_set_new(tasks, name, json_object());
+	}
+	for (int i = 0; i < 3; i++) {
+		json_t *site =
+		    json_pack("{s:O, s:O}", "parties", js_get(root, "dag.parties"), "tasks", tasks);
+		char path[32];
+
+		if (i == 2) {
+			d = compile_tree(json_deep_copy(root));
+			dag_free(d);
+		}
+		snprintf(path, sizeof(path), "dag/party_tasks/s%d", i);
+		put(root, path, site);
+	}
+	json_decref(tasks);
+	expect_limit(root,
+		     "dag.party_tasks.s2: more than 1000000 settings of one party for one task");
+}
+END_TEST
+
 START_TEST(too_deep)
 {
 	json_t *root = graph("a"), *v = json_object();
@@ -290,6 +365,7 @@ int main(void)
 	TCase *tc = tcase_create("graph"), *big_case = tcase_create("limits");
 
 	tcase_add_test(tc, order);
+	tcase_add_test(tc, order_of_random_graphs);
 	tcase_add_test(tc, links);
 	tcase_add_test(tc, cycles);
 	tcase_add_test(tc, long_cycle_is_shortened);
@@ -299,6 +375,7 @@ int main(void)
 	tcase_add_test(big_case, too_many_tasks);
 	tcase_add_test(big_case, too_many_parties);
 	tcase_add_test(big_case, too_many_task_parties);
+	tcase_add_test(big_case, too_many_settings);
 	tcase_add_test(big_case, too_deep);
 	tcase_add_test(big_case, too_large);
 	tcase_add_test(big_case, too_many_channels);
