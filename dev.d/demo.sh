@@ -60,7 +60,7 @@ WHERE
 demo_loss()
 {
 	for s in guest arbiter; do
-		norn_at "$s" metric show "$1" coordinated_lr_0 --role "$s" --name loss 2>/dev/null && return 0
+		norn_at "$s" metric show "$1" lr_0 --role "$s" --name loss 2>/dev/null && return 0
 	done
 	echo 'dev: no loss curve was recorded' >&2
 	return 1
@@ -77,7 +77,7 @@ demo_next()
 ${BOLD}Try next${RESET}
   export NORN_URL=$(site_url guest)
   $norn job show $1
-  $norn model show $1 coordinated_lr_0
+  $norn model show $1 lr_0
   $norn log $1 psi_0
 The sites stay up; ./dev down stops them.
 NEXT
