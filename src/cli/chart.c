@@ -149,7 +149,10 @@ void chart_draw(const struct chart *ch, struct buf *out)
 		px = x;
 		py = y;
 	}
-	buf_printf(out, "%*s %s\n", LABEL_WIDTH, ch->y_label, ch->title);
+	if (strcmp(ch->y_label, ch->title) == 0)
+		buf_printf(out, "%*s\n", LABEL_WIDTH, ch->title);
+	else
+		buf_printf(out, "%*s %s\n", LABEL_WIDTH, ch->y_label, ch->title);
 	add_rows(ch, &cv, out);
 	add_axis(ch, &cv, out);
 	free(cv.cells);

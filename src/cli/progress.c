@@ -184,6 +184,8 @@ static void add_task_line(const struct cli *c, const json_t *task, char labels[]
 			    buf_str(&pad));
 		used += 2 + widths[i];
 	}
+	while (out->len > 0 && out->data[out->len - 1] == ' ')
+		out->data[--out->len] = '\0';
 	if (c->out_tty)
 		buf_adds(out, "\033[K");
 	buf_addc(out, '\n');
@@ -296,7 +298,7 @@ static void print_change(struct watch *w, const char *key, const char *what, con
 {
 	const char *status = js_str(v, "status", "?");
 	const char *old = map_get(w->seen, key);
-	char took[32], *clean, *line;
+	char at[32], took[32], *clean, *line;
 
 	if (old == NULL && !progress_is_end(status) && !str_eq(status, "running")) {
 		free(map_set(w->seen, key, mem_strdup(status)));
@@ -304,8 +306,10 @@ static void print_change(struct watch *w, const char *key, const char *what, con
 	}
 	if (str_eq(old, status))
 		return;
-	text_elapsed(js_int(v, "elapsed_ms", -1), took, sizeof(took));
-	line = mem_printf("%-44s %s%s%s", what, status, took[0] ? "  " : "", took);
+	text_elapsed(progress_is_end(status) ? js_int(v, "elapsed_ms", -1) : -1, took,
+		     sizeof(took));
+	text_elapsed(js_int(json_object_get(w->data, "job"), "elapsed_ms", -1), at, sizeof(at));
+	line = mem_printf("%9s  %-40s %s%s%s", at, what, status, took[0] ? " in " : "", took);
 	clean = text_clean_line(line);
 	puts(clean);
 	fflush(stdout);
