@@ -1,0 +1,38 @@
+#include "api/api.h"
+
+#include "api/requests.h"
+#include "auth/request.h"
+#include "base/str.h"
+
+static int64_t requests;
+
+bool api_before(struct http_req *r, const struct http_route *route, void *arg)
+{
+	requests++;
+	return true;
+}
+
+int64_t api_requests(void)
+{
+	return requests;
+}
+
+void api_not_found(struct http_req *r, void *arg)
+{
+	requests++;
+	if (!str_starts(http_req_path(r), "/v2/") && !str_starts(http_req_path(r), "/v1/")) {
+		static const char text[] = "not found\n";
+		http_reply(r, http_req_path_known(r) ? 405 : 404, "text/plain", text,
+			   sizeof(text) - 1);
+	} else if (http_req_path_known(r)) {
+		reply_code(r, ERR_SERVER, "<MethodNotAllowed '405: Method Not Allowed'>");
+	} else {
+		reply_code(r, ERR_SERVER, "<NotFound '404: Not Found'>");
+	}
+}
+
+void api_routes(struct http_server *s)
+{
+	http_server_routes(s, api_job_routes, api_job_n_routes);
+	http_server_routes(s, api_task_routes, api_task_n_routes);
+}

@@ -1,0 +1,38 @@
+/* The HTTP API for clients and for the components of this site: one const route table per resource.
+ */
+#ifndef NORN_API_API_H
+#define NORN_API_API_H
+
+#include "net/http.h"
+
+/* Registers all tables. The server's opts.arg must be the struct node. */
+void api_routes(struct http_server *s);
+
+/* For http_server_opts.not_found: the envelope that FATE's clients expect. */
+void api_not_found(struct http_req *r, void *arg);
+
+/* For http_server_opts.before: counts requests for /metrics; always true. */
+bool api_before(struct http_req *r, const struct http_route *route, void *arg);
+
+extern const struct http_route api_job_routes[];
+extern const size_t api_job_n_routes;
+extern const struct http_route api_job_view_routes[];
+extern const size_t api_job_view_n_routes;
+extern const struct http_route api_task_routes[];
+extern const size_t api_task_n_routes;
+extern const struct http_route api_worker_routes[];
+extern const size_t api_worker_n_routes;
+extern const struct http_route api_output_routes[];
+extern const size_t api_output_n_routes;
+extern const struct http_route api_data_routes[];
+extern const size_t api_data_n_routes;
+extern const struct http_route api_table_routes[];
+extern const size_t api_table_n_routes;
+extern const struct http_route api_log_routes[];
+extern const size_t api_log_n_routes;
+extern const struct http_route api_site_routes[];
+extern const size_t api_site_n_routes;
+extern const struct http_route api_server_routes[];
+extern const size_t api_server_n_routes;
+
+#endif
