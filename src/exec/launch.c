@@ -296,6 +296,9 @@ static bool check_spec(const struct launch_spec *s, struct err *e)
 	if (s->env == NULL || s->run_path == NULL)
 		return err_set(e, ERR_INTERNAL,
 			       "a launch needs an environment and norn-run's path");
+	if (access(s->run_path, X_OK) != 0)
+		return err_set(e, ERR_CONFIG, "cannot start the supervisor %s: %s", s->run_path,
+			       strerror(errno));
 	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
 		if (limits[i] < 0)
 			return err_set(e, ERR_TASK_START, "a limit of %s is negative", s->argv[0]);

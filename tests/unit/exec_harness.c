@@ -21,6 +21,7 @@ void ex_on_started(pid_t pid, void *arg)
 	struct outcome *o = arg;
 
 	ck_assert(!o->done);
+	o->began = true;
 	o->started_calls++;
 	o->pid = pid;
 }

@@ -21,6 +21,7 @@ extern char ex_pids[96];            /* where exec_child records its processes */
 extern struct event_base *ex_base;
 
 struct outcome {
+	bool began;
 	bool done;
 	int started_calls;
 	pid_t pid;

@@ -298,6 +298,7 @@ START_TEST(supervisor_death)
 	(void)ex_begin(&other, &o2);
 	ex_wait_for_pids(4);
 	ck_assert_int_gt(o.pid, 0);
+	ex_run_until(&o.began);
 	ck_assert_int_eq(kill(ex_parent_of(o.pid), SIGKILL), 0);
 	ex_run_until(&o.done);
 	ck_assert(o.r.started);
@@ -337,6 +338,7 @@ START_TEST(supervisor_told_to_stop)
 
 	(void)ex_begin(&s, &o);
 	ex_wait_for_pids(1);
+	ex_run_until(&o.began);
 	ck_assert_int_eq(kill(ex_parent_of(o.pid), SIGTERM), 0);
 	ex_run_until(&o.done);
 	ck_assert_int_eq(o.r.exit_code, 5);

@@ -342,6 +342,7 @@ START_TEST(cgroup_is_used)
 	s.cgroup_dir = group;
 	(void)ex_begin(&s, &o);
 	ex_wait_for_pids(4);
+	ex_run_until(&o.began);
 	ck_assert_int_eq(kill(ex_parent_of(o.pid), SIGKILL), 0);
 	ex_run_until(&o.done);
 	ck_assert_int_eq(ex_assert_all_gone(), 4);
