@@ -460,7 +460,8 @@ END $$;
 CREATE FUNCTION norn.run_claim(p_node_id text, p_limit integer)
 RETURNS TABLE (run_no bigint, lease_no bigint, job_id text, task_name text, attempt integer, role text,
                party_id text, component text, provider text, config json, timeout_s bigint, cores integer,
-               memory_mb integer, model_id text, model_version text, dag_parties json, metadata json)
+               memory_mb integer, model_id text, model_version text, parties json, partitions integer,
+               provider_metadata json, component_desc json)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -487,7 +488,8 @@ BEGIN
     RETURN QUERY
         SELECT t.run_no, w.lease_no, t.job_id, t.task_name, t.attempt, t.role, t.party_id, t.component, t.provider,
                t.config, t.timeout_s, t.cores, t.memory_mb, j.model_id, j.model_version,
-               d.dag #> '{dag,parties}', p.metadata
+               COALESCE(d.dag #> ARRAY['dag', 'tasks', t.task_name, 'parties'], d.dag #> '{dag,parties}'),
+               COALESCE((d.dag #>> '{dag,conf,computing_partitions}')::integer, 1), p.metadata, p.components -> t.component
           FROM norn.party_task t JOIN norn.run_work w ON w.run_no = t.run_no
           JOIN norn.party_job j ON j.party_job_no = t.party_job_no
           JOIN norn.job_dag d ON d.job_id = t.job_id
@@ -495,7 +497,7 @@ BEGIN
          WHERE t.run_no = ANY (v_runs);
 END $$;
 
--- The end of a run, under its lease. False: the lease is lost (the node was too slow), nothing was changed.
+-- The end of a run, under its lease. NR001: the lease is lost (the node was too slow), nothing is changed.
 CREATE FUNCTION norn.run_finish(p_run_no bigint, p_lease_no bigint, p_status text, p_exit_code integer,
         p_signal integer, p_error text, p_tail text, p_user_ms bigint, p_sys_ms bigint, p_max_rss_kb bigint,
         p_node_lost boolean, p_reason text, p_actor text) RETURNS boolean LANGUAGE plpgsql AS $$
@@ -504,7 +506,8 @@ DECLARE
 BEGIN
     DELETE FROM norn.run_work WHERE run_no = p_run_no AND lease_no = p_lease_no;
     IF NOT FOUND THEN
-        RETURN false;
+        RAISE EXCEPTION USING ERRCODE = 'NR001',
+            MESSAGE = format('the lease %s of run %s is lost', p_lease_no, p_run_no);
     END IF;
     UPDATE norn.party_task SET party_status = p_status, exit_code = p_exit_code, signal = p_signal,
            error = COALESCE(p_error, ''), stderr_tail = p_tail, user_ms = p_user_ms, sys_ms = p_sys_ms,

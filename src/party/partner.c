@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "party/partner.h"
 
 #include "auth/request.h"
@@ -7,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "dag/dag.h"
+#include "party/catalog.h"
 #include "party/channel.h"
 #include "party/create.h"
 
@@ -382,26 +385,52 @@ static json_t *create_payload(struct http_req *r, json_t *p)
 	return payload;
 }
 
+struct creating {
+	struct http_req *r;
+	json_t *payload;
+};
+
+static void on_catalog(json_t *providers, const struct err *why, void *arg)
+{
+	struct creating *c = arg;
+	struct node *n = request_node(c->r);
+	struct err e = {0};
+
+	if (providers == NULL) {
+		reply_err(c->r, why);
+	} else if (!party_create_settle(c->payload, n->conf, providers, &e)) {
+		reply_code(c->r, ERR_JOB_CREATE, "Create job failed: %s", e.msg);
+	} else {
+		struct db_batch *b = db_batch_new(n->db);
+		db_add(b, Q_PARTY_JOB_CREATE);
+		db_json(b, c->payload);
+		db_submit(b, on_created, c->r);
+	}
+	json_decref(c->payload);
+	free(c);
+}
+
 static void handle_create(struct http_req *r, void *arg)
 {
 	static const struct param params[] = {
 		{"dag", P_DICT, true, NULL}, {"schema_version", P_STR, true, NULL}, J3,
-		{"kind", P_STR, false, "\"fate\""}};
+		{"kind", P_STR, false, "\"fate\""}, {"user_name", P_STR, false, NULL}};
 	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
 	json_t *payload;
-	struct db_batch *b;
+	struct creating *c;
 
 	if (p == NULL)
 		return;
 	payload = create_payload(r, p);
+	if (payload != NULL) {
+		if (js_str(p, "user_name", NULL) != NULL)
+			json_object_set(payload, "user_name", json_object_get(p, "user_name"));
+		c = mem_zalloc(sizeof(*c));
+		c->r = r;
+		c->payload = payload;
+		catalog_get(request_node(r), on_catalog, c);
+	}
 	json_decref(p);
-	if (payload == NULL)
-		return;
-	b = db_batch_new(request_node(r)->db);
-	db_add(b, Q_PARTY_JOB_CREATE);
-	db_json(b, payload);
-	db_submit(b, on_created, r);
-	json_decref(payload);
 }
 
 /* Who is there: used by `norn site check`. */

@@ -87,6 +87,9 @@ static void end_job(struct planner *p, enum status to, enum plan_reason reason, 
 {
 	struct plan_effect *e = effect(p, PLAN_JOB_STATUS, reason);
 
+	/* FATE's clients know success, failed and canceled as the end of a job, and wait for ever on others. */
+	if (to == ST_TIMEOUT)
+		to = ST_FAILED;
 	e->status = to;
 	e->party = party;
 	p->job->status = to;

@@ -1,12 +1,10 @@
+#include "config.h"
+
 #include "store/node_conf.h"
 
 #include "base/str.h"
 
 #include <string.h>
-
-#ifndef NORN_VERSION_TEXT
-#define NORN_VERSION_TEXT "0.1.0"
-#endif
 
 #define AT(m) offsetof(struct node_conf, m)
 #define TEXT(path, m, def, help)      {path, CONF_STR, AT(m), def, 0, 0, false, help}
@@ -44,8 +42,13 @@ const struct conf_opt node_conf_opts[] = {
 	NUM("http.max_body_mb", http_max_body_mb, "16", 1, 1024, "Largest JSON body."),
 	NUM("http.upload_max_mb", http_upload_max_mb, "102400", 1, 100000000,
 	    "Largest uploaded file; it goes to disk, not to memory."),
+	BOOL("http.allow_remote", http_allow_remote, "false",
+	     "Allow http.listen on an address that other machines reach. The API has no authentication of its "
+	     "own: only behind a proxy that has."),
 	TEXT("peer.listen", peer_listen, NULL,
 	     "Address for other sites (mutual TLS). Without it only jobs within this site can run."),
+	TEXT("peer.address", peer_address, NULL,
+	     "host:port by which other nodes of this site reach this one; default: peer.listen."),
 	FILEPATH("peer.ca", peer_ca, NULL, "PEM file of the CA that signs the sites' certificates."),
 	FILEPATH("peer.cert", peer_cert, NULL,
 		 "PEM file of this site's certificate; it names the party ids as URIs "
@@ -88,15 +91,12 @@ const struct conf_opt node_conf_opts[] = {
 	NUM("cluster.lease_ms", lease_ms, "5000", 500, 600000,
 	    "A node not seen for so long is given up and its work taken over."),
 	NUM("sched.batch", sched_batch, "64", 1, 1000, "Jobs claimed at once."),
-	TEXT("components.default_provider", default_provider, "norn:" NORN_VERSION_TEXT "@local",
+	TEXT("components.default_provider", default_provider, "norn:" PACKAGE_VERSION "@local",
 	     "Provider of tasks that name none."),
 	FILEPATH("components.norn_component", norn_component, NORN_BINDIR "/norn-component",
 		 "The program of the built-in components."),
 	FILEPATH("components.norn_run", norn_run, NORN_LIBEXECDIR "/norn-run",
 		 "The supervisor between a node and a component."),
-	FILEPATH("components.fate_path", fate_path, NULL,
-		 "Directory with FATE's Python packages (PYTHONPATH) for the provider fate@local."),
-	TEXT("components.fate_python", fate_python, "python3", "Python interpreter for fate@local."),
 };
 const size_t node_conf_n_opts = ARRAY_LEN(node_conf_opts);
 
@@ -136,13 +136,26 @@ static bool check_duties(const struct node_conf *c, struct err *e)
 	return true;
 }
 
+static bool check_listen(const struct node_conf *c, struct err *e)
+{
+	const char *l = c->http_listen;
+
+	if (c->http_allow_remote || str_starts(l, "127.") || str_starts(l, "localhost:") ||
+	    str_starts(l, "[::1]:") || str_starts(l, "unix:"))
+		return true;
+	return err_set(e, ERR_CONFIG,
+		       "http.listen: %s can be reached by other machines, and the API has no authentication: use "
+		       "127.0.0.1:PORT, or set http.allow_remote behind a proxy that authenticates",
+		       l);
+}
+
 bool node_conf_load(const char *file, const char *const *overrides, size_t n_overrides,
 		    struct node_conf *out, struct err *e)
 {
 	memset(out, 0, sizeof(*out));
 	if (!conf_load(file, node_conf_opts, node_conf_n_opts, overrides, n_overrides, out, e))
 		return false;
-	bool ok = check_parties(out, e) && check_duties(out, e);
+	bool ok = check_parties(out, e) && check_duties(out, e) && check_listen(out, e);
 	if (ok && out->peer_listen != NULL &&
 	    (out->peer_ca == NULL || out->peer_cert == NULL || out->peer_key == NULL))
 		ok = err_set(e, ERR_CONFIG,

@@ -24,7 +24,9 @@ struct node_conf {
 	int64_t http_max_connections;
 	int64_t http_max_body_mb;
 	int64_t http_upload_max_mb;
+	bool http_allow_remote;
 	char *peer_listen; /* NULL: no other sites */
+	char *peer_address; /* host:port for this site's other nodes; default: peer_listen */
 	char *peer_ca;
 	char *peer_cert;
 	char *peer_key;
@@ -51,8 +53,6 @@ struct node_conf {
 	char *default_provider;
 	char *norn_component;
 	char *norn_run;
-	char *fate_path;
-	char *fate_python;
 };
 
 extern const struct conf_opt node_conf_opts[];

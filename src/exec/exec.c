@@ -1,0 +1,190 @@
+#include "exec/exec.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "exec/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define POLL_MS	 1000 /* the safety net when a wake-up was lost */
+#define CLAIM_MAX 16
+
+LIST_HEAD(runs, run);
+
+struct exec {
+	struct node *node;
+	struct event *timer;
+	struct runs runs;
+	int n_runs;
+	bool claiming;
+	bool again;
+	bool stopped;
+};
+
+static void claim(struct exec *x);
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	claim(arg);
+}
+
+static void on_wake(void *arg)
+{
+	claim(arg);
+}
+
+static void sleep_ms(struct exec *x, int64_t ms)
+{
+	const struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+
+	if (!x->stopped)
+		evtimer_add(x->timer, &tv);
+}
+
+static struct run *find_run(struct exec *x, int64_t run_no, int64_t lease_no)
+{
+	struct run *r;
+
+	LIST_FOREACH (r, &x->runs, next) {
+		if (r->run_no == run_no && r->lease_no == lease_no)
+			return r;
+	}
+	return NULL;
+}
+
+static void take_stops(struct exec *x, const struct db_result *res, int k)
+{
+	for (int i = 0; i < db_rows(res, k); i++) {
+		struct run *r =
+		    find_run(x, db_get_int(res, k, i, "run_no"), db_get_int(res, k, i, "lease_no"));
+		if (r != NULL)
+			run_stop(r, db_get(res, k, i, "stop_status"));
+	}
+}
+
+static void on_claimed(struct db_result *res, void *arg)
+{
+	struct exec *x = arg;
+	int n;
+
+	x->claiming = false;
+	if (db_error(res) != NULL) {
+		log_warn(LOG_CTX_NONE, "executor: %s", db_error(res)->msg);
+		sleep_ms(x, POLL_MS);
+		return;
+	}
+	take_stops(x, res, 0);
+	n = db_rows(res, 1);
+	for (int i = 0; i < n; i++) {
+		struct run *r = run_new(x, x->node, res, i);
+		LIST_INSERT_HEAD(&x->runs, r, next);
+		x->n_runs++;
+		run_prepare(r);
+	}
+	if (x->again || n == CLAIM_MAX)
+		claim(x);
+	else
+		sleep_ms(x, POLL_MS);
+}
+
+/* The first statement asks which runs are to be stopped, the second claims new ones while there is room. */
+static void claim(struct exec *x)
+{
+	struct node *n = x->node;
+	int64_t room = n->conf->exec_max_runs - x->n_runs;
+	struct db_batch *b;
+
+	if (x->claiming) {
+		x->again = true;
+		return;
+	}
+	x->claiming = true;
+	x->again = false;
+	evtimer_del(x->timer);
+	b = db_batch_new(n->db);
+	db_add(b, Q_RUN_STOPS);
+	db_text(b, n->id);
+	db_add(b, Q_RUN_CLAIM);
+	db_text(b, n->id);
+	db_int(b, x->stopped || room < 0 ? 0 : room < CLAIM_MAX ? room : CLAIM_MAX);
+	db_submit(b, on_claimed, x);
+}
+
+void run_over(struct run *r)
+{
+	struct exec *x = r->exec;
+	bool was_full = x->n_runs >= x->node->conf->exec_max_runs;
+
+	LIST_REMOVE(r, next);
+	x->n_runs--;
+	run_free(r);
+	if (was_full)
+		claim(x);
+}
+
+void exec_start(struct node *n)
+{
+	struct exec *x = mem_zalloc(sizeof(*x));
+
+	x->node = n;
+	LIST_INIT(&x->runs);
+	x->timer = evtimer_new(n->base, on_timer, x);
+	n->exec = x;
+	node_on_wake(n, WAKE_EXEC, on_wake, x);
+	claim(x);
+}
+
+void exec_stop(struct node *n)
+{
+	if (n->exec != NULL)
+		n->exec->stopped = true;
+}
+
+int exec_running(const struct node *n)
+{
+	return n->exec == NULL ? 0 : n->exec->n_runs;
+}
+
+void exec_lease_lost(struct node *n)
+{
+	struct run *r;
+
+	if (n->exec == NULL)
+		return;
+	LIST_FOREACH (r, &n->exec->runs, next) {
+		const struct log_ctx ctx = run_ctx(r);
+		if (r->launch == NULL)
+			continue;
+		log_error(&ctx, "killed: this node was given up as dead, another attempt takes over");
+		launch_kill(r->launch);
+	}
+}
+
+void exec_kill_all(struct node *n)
+{
+	struct run *r;
+
+	if (n->exec == NULL)
+		return;
+	LIST_FOREACH (r, &n->exec->runs, next) {
+		if (r->launch != NULL)
+			launch_stop(r->launch, n->conf->exec_grace_ms);
+	}
+}
+
+void exec_free(struct node *n)
+{
+	struct exec *x = n->exec;
+
+	if (x == NULL)
+		return;
+	while (!LIST_EMPTY(&x->runs)) {
+		struct run *r = LIST_FIRST(&x->runs);
+		LIST_REMOVE(r, next);
+		run_free(r);
+	}
+	event_free(x->timer);
+	free(x);
+	n->exec = NULL;
+}

@@ -1,0 +1,538 @@
+#include "exec/run.h"
+
+#include "base/fs.h"
+#include "base/js.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RECORD_RETRY_MS 1000
+
+static char *text_of(const struct db_result *res, int row, const char *col)
+{
+	return mem_strdup(db_get(res, 1, row, col));
+}
+
+struct run *run_new(struct exec *x, struct node *n, const struct db_result *res, int row)
+{
+	struct run *r = mem_zalloc(sizeof(*r));
+
+	r->exec = x;
+	r->node = n;
+	r->run_no = db_get_int(res, 1, row, "run_no");
+	r->lease_no = db_get_int(res, 1, row, "lease_no");
+	r->attempt = (int)db_get_int(res, 1, row, "attempt");
+	r->timeout_s = db_get_int(res, 1, row, "timeout_s");
+	r->cores = (int)db_get_int(res, 1, row, "cores");
+	r->memory_mb = (int)db_get_int(res, 1, row, "memory_mb");
+	r->partitions = (int)db_get_int(res, 1, row, "partitions");
+	r->job_id = text_of(res, row, "job_id");
+	r->task_name = text_of(res, row, "task_name");
+	r->role = text_of(res, row, "role");
+	r->party_id = text_of(res, row, "party_id");
+	r->component = text_of(res, row, "component");
+	r->provider = text_of(res, row, "provider");
+	r->model_id = text_of(res, row, "model_id");
+	r->model_version = text_of(res, row, "model_version");
+	r->config = db_get_json(res, 1, row, "config");
+	r->parties = db_get_json(res, 1, row, "parties");
+	r->provider_metadata = db_get_json(res, 1, row, "provider_metadata");
+	r->desc = db_get_json(res, 1, row, "component_desc");
+	if (json_object_get(r->desc, "component") != NULL) {
+		json_t *inner = json_incref(json_object_get(r->desc, "component"));
+		json_decref(r->desc);
+		r->desc = inner;
+	}
+	r->execution_id =
+	    mem_printf("%s_%s_%d_%s_%s", r->job_id, r->task_name, r->attempt, r->role, r->party_id);
+	r->work_dir = mem_printf("%s/work/%s/%s/%s/%s/%d", n->conf->data_dir, r->job_id, r->role, r->party_id,
+				 r->task_name, r->attempt);
+	r->log_dir = mem_printf("%s/%s/%s/%s/%s/%d", n->conf->log_dir, r->job_id, r->role, r->party_id,
+				r->task_name, r->attempt);
+	str_random_hex(r->token, 32);
+	return r;
+}
+
+void run_free(struct run *r)
+{
+	char *const texts[] = {r->job_id,   r->task_name, r->role,	   r->party_id,	    r->component,
+			       r->provider, r->model_id,  r->model_version, r->execution_id, r->work_dir,
+			       r->log_dir};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		free(texts[i]);
+	json_decref(r->config);
+	json_decref(r->parties);
+	json_decref(r->provider_metadata);
+	json_decref(r->desc);
+	json_decref(r->result);
+	buf_free(&r->error);
+	buf_free(&r->tail);
+	free(r);
+}
+
+struct log_ctx run_ctx(const struct run *r)
+{
+	return (struct log_ctx){.job_id = r->job_id,
+				.task_name = r->task_name,
+				.role = r->role,
+				.party_id = r->party_id,
+				.attempt = r->attempt};
+}
+
+/* ---- preparing ---- */
+
+struct preparing {
+	struct run *r;
+	json_t *tasks, *models, *tables;
+};
+
+static void preparing_free(struct preparing *p)
+{
+	json_decref(p->tasks);
+	json_decref(p->models);
+	json_decref(p->tables);
+	free(p);
+}
+
+static void fail_before_start(struct run *r, const char *text)
+{
+	buf_reset(&r->error);
+	buf_adds(&r->error, text);
+	run_end(r, "failed", "not_started");
+}
+
+static json_t *rows_json(const struct db_result *res, int k, const char *const *texts, const char *const *jsons)
+{
+	json_t *rows = json_array();
+
+	for (int i = 0; i < db_rows(res, k); i++) {
+		json_t *o = json_object();
+		for (size_t c = 0; texts[c] != NULL; c++) {
+			if (!db_is_null(res, k, i, texts[c]))
+				json_object_set_new(o, texts[c], json_string(db_get(res, k, i, texts[c])));
+		}
+		for (size_t c = 0; jsons[c] != NULL; c++) {
+			json_t *v = db_get_json(res, k, i, jsons[c]);
+			if (v != NULL)
+				json_object_set_new(o, jsons[c], v);
+		}
+		json_array_append_new(rows, o);
+	}
+	return rows;
+}
+
+static json_t *model_rows(const struct preparing *p, const struct db_result *res)
+{
+	static const char *const texts[] = {"task_name", "output_key", "output_index", "path",	 "type_name",
+					    "component", "job_id",     "attempt",	NULL};
+	static const char *const jsons[] = {"metadata", NULL};
+	json_t *all = json_array();
+	size_t m;
+	json_t *pair;
+
+	json_array_foreach (p->models, m, pair) {
+		json_t *rows = rows_json(res, 3 + (int)m, texts, jsons);
+		size_t i;
+		json_t *row;
+		json_array_foreach (rows, i, row) {
+			json_object_set(row, "model_id", json_array_get(pair, 0));
+			json_object_set(row, "model_version", json_array_get(pair, 1));
+		}
+		json_array_extend(all, rows);
+		json_decref(rows);
+	}
+	return all;
+}
+
+static void launched(pid_t pid, void *arg)
+{
+	struct run *r = arg;
+	struct db_batch *b = db_batch_new(r->node->db);
+
+	db_add(b, Q_RUN_STARTED);
+	db_int(b, r->run_no);
+	db_int(b, pid);
+	db_json(b, r->result); /* the argument list, kept there until the end */
+	db_submit(b, NULL, NULL);
+}
+
+static void exit_text(struct run *r, const struct launch_result *l)
+{
+	if (l->error.code != ERR_OK)
+		buf_printf(&r->error, "%s", l->error.msg);
+	else if (l->oom)
+		buf_printf(&r->error, "killed by the kernel: it used more memory than its limit");
+	else if (l->signal != 0)
+		buf_printf(&r->error, "ended by signal %d (%s)", l->signal, strsignal(l->signal));
+	else if (l->exit_code != 0)
+		buf_printf(&r->error, "exit code %d", l->exit_code);
+	else
+		buf_printf(&r->error, "exit code 0, but no result file");
+}
+
+static void exited(const struct launch_result *l, void *arg)
+{
+	struct run *r = arg;
+	const struct log_ctx ctx = run_ctx(r);
+
+	r->launch = NULL;
+	r->has_exit = l->started;
+	r->exit_code = l->exit_code;
+	r->signal = l->signal;
+	r->user_ms = l->user_us / 1000;
+	r->sys_ms = l->sys_us / 1000;
+	r->max_rss_kb = l->max_rss_kb;
+	buf_add(&r->tail, l->stderr_tail, l->stderr_tail_len);
+	json_decref(r->result);
+	r->result = NULL;
+	log_info(&ctx, "process ended: exit code %d, signal %d, %lld ms, %lld KiB%s", l->exit_code, l->signal,
+		 (long long)l->elapsed_ms, (long long)l->max_rss_kb,
+		 l->leftover > 0 ? ", left processes behind that were killed" : "");
+	bool good = results_read(r) && l->exit_code == 0 && l->signal == 0;
+	if (good) {
+		run_end(r, "success", "exited");
+	} else if (l->timed_out) {
+		buf_reset(&r->error);
+		buf_printf(&r->error, "ran longer than %lld s (conf.timeout)", (long long)r->timeout_s);
+		run_end(r, "timeout", "timeout");
+	} else if (r->stop_status[0] != '\0') {
+		run_end(r, r->stop_status, "stopped");
+	} else if (l->stopped && r->node->stopping) {
+		buf_reset(&r->error);
+		buf_printf(&r->error, "node %s was shut down while it ran this task", r->node->name);
+		run_end(r, "failed", "node_stopped");
+	} else {
+		if (r->error.len == 0)
+			exit_text(r, l);
+		run_end(r, "failed", l->started ? "exited" : "not_started");
+	}
+}
+
+static void token_hash(const char *token, char *out, size_t size)
+{
+	unsigned char md[EVP_MAX_MD_SIZE];
+	unsigned int n = 0;
+	struct buf hex = {0};
+
+	EVP_Digest(token, strlen(token), md, &n, EVP_sha256(), NULL);
+	str_hex(&hex, md, n);
+	str_copy(out, size, buf_str(&hex));
+	buf_free(&hex);
+}
+
+static void open_mailbox(struct run *r)
+{
+	struct channel_party *parties = NULL;
+	size_t n = 0;
+	size_t i;
+	json_t *p;
+
+	json_array_foreach (r->parties, i, p) {
+		size_t k;
+		json_t *id;
+		json_array_foreach (json_object_get(p, "party_id"), k, id) {
+			parties = mem_resize(parties, n + 1, sizeof(*parties));
+			str_copy(parties[n].role, sizeof(parties[n].role), js_str(p, "role", ""));
+			str_copy(parties[n].party_id, sizeof(parties[n].party_id), json_string_value(id));
+			n++;
+		}
+	}
+	channel_open(r->node->channel, r->execution_id, r->job_id, r->task_name, r->attempt, r->role,
+		     r->party_id, r->token, parties, n);
+	free(parties);
+}
+
+static const char *const passed_env[] = {"PATH",	   "HOME", "LANG", "LC_ALL",	   "TZ",
+					 "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
+
+static bool start_process(struct run *r, struct err *e)
+{
+	const struct node_conf *c = r->node->conf;
+	bool native = str_starts(r->provider, "norn:");
+	char *config = mem_printf("%s/input/task_parameters.json", r->work_dir);
+	char *result = mem_printf("%s/output/task_result.json", r->work_dir);
+	char *out = mem_printf("%s/stdout", r->log_dir);
+	char *errf = mem_printf("%s/stderr", r->log_dir);
+	const char *argv[16];
+	char *env[24];
+	size_t a = 0;
+	size_t v = 0;
+
+	if (native) {
+		argv[a++] = c->norn_component;
+	} else {
+		argv[a++] = js_str(r->provider_metadata, "venv", "python3");
+		argv[a++] = "-m";
+		argv[a++] = "fate.components";
+	}
+	argv[a++] = "component";
+	argv[a++] = "execute";
+	argv[a++] = "--config";
+	argv[a++] = config;
+	argv[a++] = "--execution-final-meta-path";
+	argv[a++] = result;
+	argv[a] = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(passed_env); i++) {
+		if (getenv(passed_env[i]) != NULL)
+			env[v++] = mem_printf("%s=%s", passed_env[i], getenv(passed_env[i]));
+	}
+	env[v++] = mem_strdup("PROCESS_ROLE=worker");
+	env[v++] = mem_printf("FATE_JOB_ID=%s", r->job_id);
+	env[v++] = mem_printf("NORN_TASK_TOKEN=%s", r->token);
+	if (!native)
+		env[v++] = mem_printf("PYTHONPATH=%s", js_str(r->provider_metadata, "path", ""));
+	env[v] = NULL;
+	/* Kept to be shown beside the pid. */
+	r->result = json_array();
+	for (size_t i = 0; i < a; i++)
+		json_array_append_new(r->result, json_string(argv[i]));
+	unlink(result);
+	const struct launch_spec spec = {
+		.argv = argv,
+		.env = (const char *const *)env,
+		.cwd = r->work_dir,
+		.stdout_path = out,
+		.stderr_path = errf,
+		.timeout_ms = r->timeout_s * 1000,
+		.grace_ms = c->exec_grace_ms,
+		.max_log_bytes = c->exec_log_mb << 20,
+		.memory_max_bytes = (int64_t)r->memory_mb << 20,
+		.run_path = c->norn_run,
+	};
+	r->launch = launch_start(r->node->base, &spec, launched, exited, r, e);
+	for (size_t i = 0; i < v; i++)
+		free(env[i]);
+	free(config);
+	free(result);
+	free(out);
+	free(errf);
+	return r->launch != NULL;
+}
+
+static bool write_config(struct run *r, const struct run_inputs *in, struct err *e)
+{
+	char *path = mem_printf("%s/input", r->work_dir);
+	char *outputs = mem_printf("%s/output", r->work_dir);
+	bool ok = fs_mkdirs(path, 0700, e) && fs_mkdirs(outputs, 0700, e) && fs_mkdirs(r->log_dir, 0700, e);
+	json_t *conf = ok ? taskconf_build(r, in, e) : NULL;
+
+	free(path);
+	free(outputs);
+	if (conf == NULL)
+		return false;
+	path = mem_printf("%s/input/task_parameters.json", r->work_dir);
+	ok = js_save_file(path, conf, e);
+	free(path);
+	json_decref(conf);
+	return ok;
+}
+
+static void on_inputs(struct db_result *res, void *arg)
+{
+	static const char *const out_texts[] = {"task_name", "output_key", "output_index", "namespace", "name",
+						"uri",	     "type_name",  "component",	   "attempt",	"table_uri",
+						"table_type", NULL};
+	static const char *const out_jsons[] = {"metadata", "table_schema", "table_source", NULL};
+	static const char *const table_texts[] = {"namespace", "name", "uri", "data_type", NULL};
+	static const char *const table_jsons[] = {"schema", "source", NULL};
+	struct preparing *p = arg;
+	struct run *r = p->r;
+	const struct log_ctx ctx = run_ctx(r);
+	struct err e = {0};
+
+	if (db_error(res) != NULL) {
+		fail_before_start(r, db_error(res)->msg);
+		preparing_free(p);
+		return;
+	}
+	if (r->stop_status[0] != '\0') { /* stopped meanwhile */
+		run_end(r, r->stop_status, "stopped");
+		preparing_free(p);
+		return;
+	}
+	struct run_inputs in = {.outputs = rows_json(res, 1, out_texts, out_jsons),
+				.tables = rows_json(res, 2, table_texts, table_jsons),
+				.models = model_rows(p, res)};
+	preparing_free(p);
+	bool ok = write_config(r, &in, &e);
+	json_decref(in.outputs);
+	json_decref(in.tables);
+	json_decref(in.models);
+	if (ok) {
+		open_mailbox(r);
+		ok = start_process(r, &e);
+	}
+	if (!ok) {
+		fail_before_start(r, e.msg);
+		return;
+	}
+	r->state = RUN_RUNNING;
+	log_info(&ctx, "started %s (provider %s)", r->component, r->provider);
+}
+
+void run_prepare(struct run *r)
+{
+	struct preparing *p = mem_zalloc(sizeof(*p));
+	struct db_batch *b = db_batch_new(r->node->db);
+	struct db_array a = {0};
+	struct db_array c = {0};
+	char hash[65];
+	size_t i;
+	json_t *v;
+
+	p->r = r;
+	p->tasks = json_array();
+	p->models = json_array();
+	p->tables = json_array();
+	taskconf_needs(r, p->tasks, p->models, p->tables);
+	token_hash(r->token, hash, sizeof(hash));
+	db_add(b, Q_RUN_TOKEN);
+	db_int(b, r->run_no);
+	db_text(b, hash);
+	json_array_foreach (p->tasks, i, v)
+		db_array_text(&a, json_string_value(v));
+	db_add(b, Q_RUN_INPUTS);
+	db_text(b, r->job_id);
+	db_text(b, r->role);
+	db_text(b, r->party_id);
+	db_array(b, &a);
+	json_array_foreach (p->tables, i, v) {
+		db_array_text(&a, json_string_value(json_array_get(v, 0)));
+		db_array_text(&c, json_string_value(json_array_get(v, 1)));
+	}
+	db_add(b, Q_RUN_TABLES);
+	db_array(b, &a);
+	db_array(b, &c);
+	json_array_foreach (p->models, i, v) {
+		db_add(b, Q_RUN_MODELS);
+		db_text(b, json_string_value(json_array_get(v, 0)));
+		db_text(b, json_string_value(json_array_get(v, 1)));
+		db_text(b, r->role);
+		db_text(b, r->party_id);
+	}
+	db_submit(b, on_inputs, p);
+}
+
+/* ---- stopping and ending ---- */
+
+void run_stop(struct run *r, const char *status)
+{
+	const struct log_ctx ctx = run_ctx(r);
+
+	if (r->stop_status[0] != '\0')
+		return;
+	str_copy(r->stop_status, sizeof(r->stop_status), status);
+	if (r->launch == NULL)
+		return; /* seen when the inputs are there, or it is ending already */
+	log_info(&ctx, "stopping: the task is %s", status);
+	launch_stop(r->launch, r->node->conf->exec_grace_ms);
+}
+
+static void record(struct run *r);
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	record(arg);
+}
+
+static void on_recorded(struct db_result *res, void *arg)
+{
+	static const struct timeval later = {RECORD_RETRY_MS / 1000, 0};
+	struct run *r = arg;
+	const struct log_ctx ctx = run_ctx(r);
+	const struct err *e = db_error(res);
+
+	if (e == NULL) {
+		node_wake(r->node, WAKE_SCHED);
+		node_wake(r->node, WAKE_OUTBOX);
+		run_over(r);
+		return;
+	}
+	log_warn(&ctx, "recording the end of the run: %s", e->msg);
+	if (e->code == ERR_CONFLICT) { /* too late: the lease is lost, another attempt has taken over */
+		run_over(r);
+		return;
+	}
+	bool transient = e->code == ERR_DB_LOST || e->code == ERR_DB_UNAVAILABLE;
+	if (!transient && strcmp(r->end_status, "success") == 0) {
+		/* What it left cannot be registered: that is a failure of the task. */
+		buf_reset(&r->error);
+		buf_printf(&r->error, "its outputs could not be registered: %s", e->msg);
+		str_copy(r->end_status, sizeof(r->end_status), "failed");
+	} else if (!transient && ++r->tries > 5) {
+		run_over(r); /* others see the run as lost when this node's lease ends */
+		return;
+	}
+	event_base_once(r->node->base, -1, EV_TIMEOUT, on_retry, r, &later);
+}
+
+static void bind_end(struct run *r, struct db_batch *b)
+{
+	char *actor = mem_printf("node %s", r->node->name);
+	struct buf tail = {0};
+
+	if (r->tail.len > 0 && str_is_utf8(r->tail.data, r->tail.len) &&
+	    memchr(r->tail.data, '\0', r->tail.len) == NULL)
+		buf_add(&tail, r->tail.data, r->tail.len);
+	else if (r->tail.len > 0)
+		str_vis(&tail, r->tail.data, r->tail.len);
+	db_add(b, Q_RUN_FINISH);
+	db_int(b, r->run_no);
+	db_int(b, r->lease_no);
+	db_text(b, r->end_status);
+	if (r->has_exit && r->exit_code >= 0)
+		db_int(b, r->exit_code);
+	else
+		db_null(b);
+	if (r->has_exit && r->signal > 0)
+		db_int(b, r->signal);
+	else
+		db_null(b);
+	db_text(b, buf_str(&r->error));
+	db_text(b, tail.len > 0 ? buf_str(&tail) : NULL);
+	db_int(b, r->user_ms);
+	db_int(b, r->sys_ms);
+	db_int(b, r->max_rss_kb);
+	db_text(b, r->end_reason);
+	db_text(b, actor);
+	buf_free(&tail);
+	free(actor);
+}
+
+static void record(struct run *r)
+{
+	struct db_batch *b = db_batch_new(r->node->db);
+	struct err e = {0};
+
+	bind_end(r, b);
+	if (strcmp(r->end_status, "success") == 0 && !results_add(r, b, &e)) {
+		db_batch_free(b);
+		buf_reset(&r->error);
+		buf_adds(&r->error, e.msg);
+		str_copy(r->end_status, sizeof(r->end_status), "failed");
+		b = db_batch_new(r->node->db);
+		bind_end(r, b);
+	}
+	db_submit(b, on_recorded, r);
+}
+
+void run_end(struct run *r, const char *status, const char *reason)
+{
+	const struct log_ctx ctx = run_ctx(r);
+
+	r->state = RUN_RECORDING;
+	str_copy(r->end_status, sizeof(r->end_status), status);
+	r->end_reason = reason;
+	channel_close(r->node->channel, r->execution_id);
+	if (strcmp(status, "success") == 0)
+		log_info(&ctx, "success");
+	else
+		log_warn(&ctx, "%s: %s", status, buf_str(&r->error));
+	record(r);
+}

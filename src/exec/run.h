@@ -1,0 +1,79 @@
+/* One run: an attempt of a task at one party, from the claim to the end of its process. */
+#ifndef NORN_EXEC_RUN_H
+#define NORN_EXEC_RUN_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "exec/launch.h"
+#include "party/channel.h"
+#include "store/node.h"
+#include <jansson.h>
+#include <sys/queue.h>
+
+struct exec;
+
+enum run_state {
+	RUN_PREPARING, /* inputs are looked up */
+	RUN_RUNNING,   /* the process is there */
+	RUN_RECORDING, /* it has ended; the result is being written */
+};
+
+struct run {
+	LIST_ENTRY(run) next;
+	struct exec *exec;
+	struct node *node;
+	enum run_state state;
+	int64_t run_no, lease_no;
+	char *job_id, *task_name, *role, *party_id, *component, *provider, *model_id, *model_version;
+	int attempt;
+	int64_t timeout_s;
+	int cores, memory_mb, partitions;
+	json_t *config;	  /* dag_party_task() */
+	json_t *parties;  /* of the task: [{role, party_id: [..]}] */
+	json_t *provider_metadata;
+	json_t *desc;	  /* of the component, may be NULL */
+	char *execution_id;
+	char *work_dir, *log_dir;
+	char token[65];
+	char stop_status[16]; /* "" unless it is to be stopped */
+	struct launch *launch;
+	int tries; /* of recording the end */
+	/* the end, kept until it is recorded */
+	char end_status[16];
+	const char *end_reason;
+	bool has_exit;
+	int exit_code, signal;
+	struct buf error, tail;
+	int64_t user_ms, sys_ms, max_rss_kb;
+	json_t *result; /* of the component, NULL */
+};
+
+struct run *run_new(struct exec *x, struct node *n, const struct db_result *r, int row);
+void run_free(struct run *r);
+struct log_ctx run_ctx(const struct run *r);
+/* Looks up inputs, writes the configuration, starts the process. */
+void run_prepare(struct run *r);
+/* status: the wish of the scheduler. */
+void run_stop(struct run *r, const char *status);
+/* The run is over: writes status, outputs and report in one transaction, then run_over(). */
+void run_end(struct run *r, const char *status, const char *reason);
+void run_over(struct run *r); /* exec.c: removes and frees it */
+
+/* taskconf.c: pure. */
+struct run_inputs {
+	json_t *outputs; /* array of rows of run_inputs */
+	json_t *models;	 /* array of rows of run_models, each with model_id and model_version */
+	json_t *tables;	 /* array of rows of run_tables */
+};
+/* The task configuration of component-protocol 1.6, new reference. */
+MUST_CHECK json_t *taskconf_build(const struct run *r, const struct run_inputs *in, struct err *e);
+/* What must be looked up: names of producer tasks, models ([id, version]), tables ([namespace, name]). */
+void taskconf_needs(const struct run *r, json_t *tasks, json_t *models, json_t *tables);
+
+/* results.c: the statements that register what a successful run has left. */
+MUST_CHECK bool results_add(struct run *r, struct db_batch *b, struct err *e);
+/* Reads the result file; the error text of the component goes to r->error. */
+bool results_read(struct run *r);
+
+#endif
