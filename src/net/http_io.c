@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
+#include <linux/sockios.h>
 #include <openssl/err.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -130,10 +132,15 @@ size_t http_io_unread(const struct http_io *io)
 
 bool http_io_progress(struct http_io *io)
 {
-	uint64_t sent = io->queued - http_io_unsent(io);
-	bool moved = sent != io->sent_seen;
+	int unacked = 0;
 
-	io->sent_seen = sent;
+	/* With TLS the two count different bytes; but the sum moves only when something is taken.
+	 */
+	if (ioctl(http_io_fd(io), SIOCOUTQ, &unacked) != 0)
+		unacked = 0;
+	uint64_t taken = io->total - http_io_unsent(io) - (uint64_t)unacked;
+	bool moved = taken != io->taken_seen;
+	io->taken_seen = taken;
 	return moved;
 }
 
@@ -143,8 +150,6 @@ static void queue(struct http_io *io, const char *data, size_t len)
 		return;
 	if (evbuffer_add(bufferevent_get_output(io->bev), data, len) != 0)
 		io->broken = true;
-	else
-		io->queued += len;
 }
 
 /* How much of the two parts the socket took. */
@@ -177,6 +182,7 @@ void http_io_send(struct http_io *io, const void *a, size_t a_len, const void *b
 
 	if (io->bev == NULL || io->broken || a_len + b_len == 0)
 		return;
+	io->total += a_len + b_len;
 	if (io->ssl == NULL && http_io_unsent(io) == 0) {
 		size_t n = send_now(io, p, a_len, q, b_len);
 		if (io->broken)

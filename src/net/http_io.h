@@ -22,11 +22,11 @@ struct http_io {
 	SSL *ssl;                /* owned by bev; NULL on plain connections */
 	struct event timer;
 	bool has_timer;
-	bool broken;        /* a write failed: nothing more will arrive there */
-	int64_t due_ms;     /* 0: none; monotonic */
-	int64_t armed_ms;   /* when the timer will really fire; 0: not armed */
-	uint64_t queued;    /* bytes that had to wait, ever */
-	uint64_t sent_seen; /* of those, sent at the last http_io_progress() */
+	bool broken;         /* a write failed: nothing more will arrive there */
+	int64_t due_ms;      /* 0: none; monotonic */
+	int64_t armed_ms;    /* when the timer will really fire; 0: not armed */
+	uint64_t total;      /* bytes given to http_io_send(), ever */
+	uint64_t taken_seen; /* of those, acknowledged at the last http_io_progress() */
 	void (*on_due)(void *arg);
 	void *arg;
 };
@@ -49,7 +49,9 @@ int http_io_fd(const struct http_io *io);
 /* Both parts in order; either may be empty. */
 void http_io_send(struct http_io *io, const void *a, size_t a_len, const void *b, size_t b_len);
 size_t http_io_unsent(const struct http_io *io);
-bool http_io_progress(struct http_io *io); /* something was sent since the last time it was asked */
+/* The other side has taken something since the last time this was asked. Unlike what is unsent,
+ * this does not wait until a good part of the system's buffer is free. */
+bool http_io_progress(struct http_io *io);
 /* The first contiguous unread bytes; NULL and 0 when there are none. */
 const char *http_io_peek(struct http_io *io, size_t *len);
 void http_io_drop(struct http_io *io, size_t n);

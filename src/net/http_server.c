@@ -236,7 +236,8 @@ static bool split_listen(const char *text, char *host, size_t size, const char *
 	memcpy(host, text, len);
 	host[len] = 0;
 	*port = colon + 1;
-	return true;
+	int64_t number;
+	return str_to_i64(*port, &number) && number >= 0 && number <= 65535;
 }
 
 static int listen_tcp(const char *text, struct err *e)

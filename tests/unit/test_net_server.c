@@ -1,0 +1,951 @@
+/* The HTTP server as a client sees it that speaks bytes. */
+#include "config.h"
+#include "net_fixture.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static struct http_server *server;
+static int port;
+static struct http_req *held; /* by hold() */
+static bool is_held;
+static bool client_gone;
+static int close_calls;
+static struct buf got, body;
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
+
+/* ---- handlers ---- */
+
+static void echo(struct http_req *r, void *arg)
+{
+	size_t len;
+	const char *data = http_req_body(r, &len);
+	const char *why;
+	json_t *v = json_object();
+
+	json_object_set_new(v, "path", json_string(http_req_path(r)));
+	json_object_set_new(v, "method", json_string(http_req_method(r)));
+	json_object_set_new(v, "body", json_stringn(data, len));
+	json_object_set(v, "json", http_req_json(r) != NULL ? http_req_json(r) : json_null());
+	json_object_set_new(v, "bad_json", json_boolean(http_req_bad_json(r, &why)));
+	for (size_t i = 0; i < http_req_query_count(r); i++) {
+		const char *key, *value;
+		char name[64];
+		http_req_query_at(r, i, &key, &value);
+		snprintf(name, sizeof(name), "query:%s", key);
+		json_object_set_new(v, name, json_string(value));
+	}
+	if (http_req_part(r, "id") != NULL)
+		json_object_set_new(v, "id", json_string(http_req_part(r, "id")));
+	if (http_req_header(r, "app_id") != NULL)
+		json_object_set_new(v, "app_id", json_string(http_req_header(r, "app_id")));
+	http_reply_json(r, 200, v);
+}
+
+static void small(struct http_req *r, void *arg)
+{
+	http_reply(r, 200, "text/plain", "ok", 2);
+}
+
+static void note_gone(void *arg)
+{
+	client_gone = true;
+	close_calls++;
+}
+
+static void hold(struct http_req *r, void *arg)
+{
+	held = r;
+	is_held = true;
+	http_req_on_close(r, note_gone, NULL);
+}
+
+static void answer_held(const char *text)
+{
+	is_held = false;
+	http_reply(held, 200, "text/plain", text, strlen(text));
+	held = NULL;
+}
+
+static void inject(struct http_req *r, void *arg)
+{
+	http_reply_header(r, "X-Note", "a\r\nX-Evil: b");
+	http_reply_header(r, "X Bad", "never sent");
+	http_reply_header(r, "X-Id", http_req_id(r));
+	http_reply(r, 200, "text/plain\r\nX-Evil: c", "", 0);
+}
+
+static void spooled(struct http_req *r, void *arg)
+{
+	char piece[4096];
+	size_t total = 0, sum = 0;
+	int fd = http_req_body_fd(r);
+	ssize_t n;
+
+	ck_assert_int_ge(fd, 0);
+	while ((n = read(fd, piece, sizeof(piece))) > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			sum = sum * 31 + (unsigned char)piece[i];
+		total += (size_t)n;
+	}
+	http_reply_json(r, 200,
+			json_pack("{s:I, s:I}", "bytes", (json_int_t)total, "sum",
+				  (json_int_t)(sum & 0xffffffff)));
+}
+
+/* ---- streaming ---- */
+
+#define STREAM_BYTES (8 * 1024 * 1024)
+
+static struct {
+	size_t sent;
+	int rooms;
+	size_t most_at_once; /* between two refusals */
+} stream;
+
+static void stream_more(struct http_req *r, void *arg)
+{
+	static char piece[1000];
+	size_t at_once = 0;
+	bool room = true;
+
+	stream.rooms++;
+	while (room && stream.sent < STREAM_BYTES) {
+		size_t n = STREAM_BYTES - stream.sent < sizeof(piece) ? STREAM_BYTES - stream.sent
+								      : sizeof(piece);
+		memset(piece, 'a' + (int)(stream.sent / sizeof(piece) % 26), n);
+		room = http_reply_chunk(r, piece, n);
+		stream.sent += n;
+		at_once += n;
+	}
+	if (at_once > stream.most_at_once)
+		stream.most_at_once = at_once;
+	if (stream.sent == STREAM_BYTES)
+		http_reply_end(r);
+}
+
+static void stream_start(struct http_req *r, void *arg)
+{
+	memset(&stream, 0, sizeof(stream));
+	http_reply_start(r, 200, "application/octet-stream", stream_more, NULL);
+	stream_more(r, NULL);
+}
+
+#define FILE_BYTES (5 * 1024 * 1024 + 17)
+
+static void send_file(struct http_req *r, void *arg)
+{
+	FILE *f = tmpfile();
+
+	ck_assert_ptr_nonnull(f);
+	for (int i = 0; i < FILE_BYTES; i++)
+		fputc('0' + i % 7, f);
+	fflush(f);
+	int fd = dup(fileno(f));
+	fclose(f);
+	lseek(fd, 0, SEEK_SET);
+	/* More than there is, when asked to lie. */
+	http_reply_fd(r, 200, "text/plain", fd,
+		      FILE_BYTES + (http_req_query(r, "lie") != NULL ? 1 : 0));
+}
+
+static const struct http_route routes[] = {
+    {"POST", "/echo", echo, 0, 0, "says what came"},
+    {"GET", "/echo", echo, 0, 0, "says what came"},
+    {"POST", "/raw", echo, HTTP_RAW_BODY, 100, "not parsed"},
+    {"GET", "/job/{id}/log", echo, 0, 0, "a part"},
+    {"GET", "/job/all/log", small, 0, 0, "never reached: the pattern is first"},
+    {"GET", "/small", small, 0, 0, "two bytes"},
+    {"GET", "/hold", hold, 0, 0, "answered by the test"},
+    {"GET", "/inject", inject, 0, 0, "headers with line ends"},
+    {"POST", "/spool", spooled, HTTP_SPOOL_BODY, 10 * 1024 * 1024, "to a file"},
+    {"GET", "/stream", stream_start, 0, 0, "8 MiB in pieces"},
+    {"GET", "/file", send_file, 0, 0, "5 MiB from a file"},
+};
+
+/* ---- fixture ---- */
+
+static void start(const struct http_limits *limits)
+{
+	struct http_server_opts opts = {.listen = "127.0.0.1:0", .spool_dir = temp_dir()};
+	struct err e;
+
+	if (limits != NULL)
+		opts.limits = *limits;
+	server = http_server_new(loop, &opts, &e);
+	ck_assert_msg(server != NULL, "%s", e.msg);
+	http_server_routes(server, routes, ARRAY_LEN(routes));
+	port = http_server_port(server);
+	ck_assert_int_gt(port, 0);
+}
+
+static void setup(void)
+{
+	fixture_open();
+	server = NULL;
+	is_held = client_gone = false;
+	close_calls = 0;
+}
+
+static void teardown(void)
+{
+	http_server_free(server);
+	buf_free(&got);
+	buf_free(&body);
+	fixture_close();
+}
+
+/* ---- tests ---- */
+
+START_TEST(keeps_alive)
+{
+	start(NULL);
+	int fd = raw_connect(port);
+	for (int i = 0; i < 3; i++) {
+		raw_send(fd,
+			 "POST //echo/?a=1&b=x%20y HTTP/1.1\r\nHost: a\r\nApp-Id: me\r\n"
+			 "Content-Type: application/json\r\nContent-Length: 8\r\n\r\n{\"k\": 1}");
+		raw_expect(fd, &got, "\r\nContent-Type: application/json\r\n");
+		ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+		ck_assert_str_eq(
+		    body.data, "{\"app_id\":\"me\",\"bad_json\":false,\"body\":\"{\\\"k\\\": 1}\","
+			       "\"json\":{\"k\":1},\"method\":\"POST\",\"path\":\"/echo\","
+			       "\"query:a\":\"1\",\"query:b\":\"x y\"}\n");
+	}
+	ck_assert_uint_eq(got.len, 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(closes_when_asked)
+{
+	static const char *const asked[] = {
+	    "GET /small HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+	    "GET /small HTTP/1.0\r\n\r\n"};
+
+	start(NULL);
+	int fd = raw_connect(port);
+	raw_send(fd, asked[_i]);
+	raw_read_to_end(fd, &got);
+	ck_assert_ptr_nonnull(strstr(got.data, "\r\nConnection: close\r\n"));
+	ck_assert(strcmp(got.data + got.len - 2, "ok") == 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(old_client_may_keep_alive)
+{
+	start(NULL);
+	int fd = raw_connect(port);
+	for (int i = 0; i < 2; i++) {
+		raw_send(fd, "GET /small HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+		raw_expect(fd, &got, "\r\nConnection: keep-alive\r\n");
+		ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	}
+	close(fd);
+}
+END_TEST
+
+START_TEST(pipelined_requests_are_answered_in_order)
+{
+	struct buf text = {0};
+	const int n = 500;
+
+	start(NULL);
+	for (int i = 0; i < n; i++)
+		buf_printf(&text, "GET %s?i=%d HTTP/1.1\r\nHost: a\r\n\r\n",
+			   i == 100 ? "/hold" : "/echo", i);
+	int fd = raw_connect(port);
+	raw_send_bytes(fd, text.data, text.len);
+	for (int i = 0; i < n; i++) {
+		if (i == 100) {
+			run_until(&is_held);
+			run_ms(20);
+			ck_assert_int_lt(recv(fd, (char[1]){0}, 1, MSG_PEEK), 0);
+			answer_held("held");
+		}
+		char want[32];
+		ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+		snprintf(want, sizeof(want), "\"query:i\":\"%d\"", i);
+		if (i == 100)
+			ck_assert_str_eq(body.data, "held");
+		else
+			ck_assert_ptr_nonnull(strstr(body.data, want));
+	}
+	buf_free(&text);
+	close(fd);
+}
+END_TEST
+
+START_TEST(half_closed_client_gets_its_answers)
+{
+	start(NULL);
+	int fd = raw_connect(port);
+	for (int i = 0; i < 100; i++)
+		raw_send(fd, GET("/small"));
+	ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+	raw_read_to_end(fd, &got);
+	int answers = 0;
+	for (const char *p = got.data; (p = strstr(p, "\r\n\r\nok")) != NULL; p++)
+		answers++;
+	ck_assert_int_eq(answers, 100);
+	close(fd);
+}
+END_TEST
+
+START_TEST(head_has_the_headers_only)
+{
+	start(NULL);
+	int fd = raw_connect(port);
+	raw_send(fd, "HEAD /small HTTP/1.1\r\nHost: a\r\n\r\n" GET("/small"));
+	raw_expect(fd, &got, "\r\n\r\nok");
+	ck_assert_ptr_nonnull(strstr(got.data, "Content-Length: 2\r\n\r\nHTTP/1.1 200"));
+	close(fd);
+}
+END_TEST
+
+START_TEST(unknown_routes_leave_the_connection_in_step)
+{
+	start(NULL);
+	int fd = raw_connect(port);
+	raw_send(fd, "POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 404);
+	ck_assert_str_eq(body.data, "{\"code\":6000,\"message\":\"there is no such path\"}\n");
+	raw_send(fd, "DELETE /small HTTP/1.1\r\nHost: a\r\n\r\n");
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 405);
+	raw_send(fd, GET("/small"));
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	close(fd);
+}
+END_TEST
+
+START_TEST(path_parts_are_matched_in_order_of_registration)
+{
+	start(NULL);
+	int fd = raw_connect(port);
+	raw_send(fd, GET("/job/a%2Bb%20c/log"));
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	ck_assert_ptr_nonnull(strstr(body.data, "\"id\":\"a+b c\""));
+	raw_send(fd, GET("/job/all/log"));
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	ck_assert_ptr_nonnull(strstr(body.data, "\"id\":\"all\""));
+	raw_send(fd, GET("/job/log"));
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 404);
+	raw_send(fd, GET("/job/a/b/log"));
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 404);
+	close(fd);
+}
+END_TEST
+
+static const struct {
+	const char *type, *text, *want;
+} json_bodies[] = {
+    {"application/json", "[1,2]", "\"json\":[1,2]"},
+    {"Application/JSON; charset=utf-8", "{}", "\"json\":{}"},
+    {"application/vnd.x+json", "{}", "\"json\":{}"},
+    {"text/plain", "{}", "\"json\":null"},
+    {"application/jsonx", "{}", "\"json\":null"},
+    {"application/json", "", "\"bad_json\":false"},
+    {"application/json", "{\"a\":1,}", "\"bad_json\":true"},
+    {"application/json", "{\"a\":1}x", "\"bad_json\":true"},
+    {"application/json", "{\"a\":1,\"a\":2}", "\"bad_json\":true"},
+};
+
+START_TEST(json_bodies_are_parsed)
+{
+	char text[512];
+
+	start(NULL);
+	int fd = raw_connect(port);
+	snprintf(
+	    text, sizeof(text),
+	    "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n%s",
+	    json_bodies[_i].type, strlen(json_bodies[_i].text), json_bodies[_i].text);
+	raw_send(fd, text);
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	ck_assert_msg(strstr(body.data, json_bodies[_i].want) != NULL, "%s", body.data);
+	close(fd);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	int status;
+	const char *code;
+} refusals[] = {
+    {"POST /raw HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n", 413, "\"code\":9005"},
+    {"POST /raw HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n", 413, "9005"},
+    {"POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 8388609\r\n\r\n", 413, "9005"},
+    {"GET / HTTP/1.1\r\n\r\n", 400, "\"code\":9004"},
+    {"GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "9004"},
+    {"GET /a/../b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "9004"},
+    {"GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505, "\"code\":9014"},
+    {"BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501, "9014"},
+    {"POST /raw HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+     400, "9004"},
+};
+
+START_TEST(refusals_are_answered_and_end_the_connection)
+{
+	char status[32];
+
+	start(NULL);
+	int fd = raw_connect(port);
+	raw_send(fd, refusals[_i].text);
+	/* More than a socket holds: the answer must survive that it is never read. */
+	static char rest[3 * 1024 * 1024];
+	memset(rest, 'x', sizeof(rest));
+	raw_send_bytes(fd, rest, sizeof(rest));
+	raw_read_to_end(fd, &got);
+	snprintf(status, sizeof(status), "HTTP/1.1 %d ", refusals[_i].status);
+	ck_assert_msg(strncmp(buf_str(&got), status, strlen(status)) == 0, "%s", buf_str(&got));
+	ck_assert_ptr_nonnull(strstr(got.data, "\r\nConnection: close\r\n"));
+	ck_assert_ptr_nonnull(strstr(got.data, refusals[_i].code));
+	ck_assert_ptr_null(strstr(got.data + 1, "\nHTTP/1.1 "));
+	close(fd);
+}
+END_TEST
+
+START_TEST(long_heads_are_refused)
+{
+	struct buf text = {0};
+
+	start(NULL);
+	buf_adds(&text, _i == 0 ? "GET /" : "GET / HTTP/1.1\r\nHost: a\r\nX: ");
+	for (int i = 0; i < 17 * 1024; i++)
+		buf_addc(&text, 'x');
+	int fd = raw_connect(port);
+	raw_send_bytes(fd, text.data, text.len);
+	raw_read_to_end(fd, &got);
+	ck_assert_ptr_nonnull(strstr(got.data, _i == 0 ? "HTTP/1.1 414 " : "HTTP/1.1 431 "));
+	buf_free(&text);
+	close(fd);
+}
+END_TEST
+
+/* A client that sends a byte now and then must not hold a connection for ever. */
+START_TEST(slow_head_times_out)
+{
+	struct http_limits lim = {.header_timeout_ms = 100};
+
+	start(&lim);
+	int fd = raw_connect(port);
+	raw_send(fd, "GET / HTTP/1.1\r\nX: ");
+	for (int i = 0; i < 12; i++) {
+		send(fd, "x", 1, MSG_NOSIGNAL);
+		run_ms(20);
+	}
+	raw_read_to_end(fd, &got);
+	ck_assert_ptr_nonnull(strstr(buf_str(&got), "HTTP/1.1 408 "));
+	ck_assert_ptr_nonnull(strstr(got.data, "\"code\":9012"));
+	close(fd);
+}
+END_TEST
+
+START_TEST(stalled_body_times_out)
+{
+	struct http_limits lim = {.body_timeout_ms = 100};
+
+	start(&lim);
+	int fd = raw_connect(port);
+	raw_send(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
+	/* Progress, however slow, is fine. */
+	for (int i = 0; i < 5; i++) {
+		raw_send(fd, "x");
+		run_ms(50);
+	}
+	ck_assert_int_lt(recv(fd, (char[1]){0}, 1, MSG_PEEK), 0);
+	raw_read_to_end(fd, &got);
+	ck_assert_ptr_nonnull(strstr(buf_str(&got), "HTTP/1.1 408 "));
+	close(fd);
+}
+END_TEST
+
+START_TEST(idle_connection_is_closed)
+{
+	struct http_limits lim = {.idle_timeout_ms = 100};
+
+	start(&lim);
+	int fd = raw_connect(port);
+	raw_send(fd, GET("/small"));
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	run_ms(50);
+	raw_send(fd, GET("/small"));
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	raw_read_to_end(fd, &got);
+	ck_assert_uint_eq(got.len, 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(waiting_for_the_handler_is_not_idle)
+{
+	struct http_limits lim = {.idle_timeout_ms = 50,
+				  .header_timeout_ms = 50,
+				  .body_timeout_ms = 50,
+				  .write_timeout_ms = 50};
+
+	start(&lim);
+	int fd = raw_connect(port);
+	raw_send(fd, GET("/hold"));
+	run_until(&is_held);
+	run_ms(300);
+	ck_assert(!client_gone);
+	ck_assert_int_eq(http_server_open_requests(server), 1);
+	answer_held("late");
+	ck_assert_int_eq(http_server_open_requests(server), 0);
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	ck_assert_str_eq(body.data, "late");
+	close(fd);
+}
+END_TEST
+
+/* Sums as the handler does. */
+static size_t fill(char *out, size_t len)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		out[i] = (char)(i * 7 + i / 1000);
+		sum = sum * 31 + (unsigned char)out[i];
+	}
+	return sum & 0xffffffff;
+}
+
+START_TEST(large_body_is_spooled)
+{
+	const size_t len = 3 * 1000 * 1000;
+	char *data = mem_alloc(len), text[256], want[128];
+	size_t sum = fill(data, len);
+
+	start(NULL);
+	int fd = raw_connect(port);
+	if (_i == 0) {
+		snprintf(text, sizeof(text),
+			 "POST /spool HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", len);
+		raw_send(fd, text);
+		raw_send_bytes(fd, data, len);
+	} else {
+		raw_send(fd,
+			 "POST /spool HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+		for (size_t at = 0; at < len; at += 100000) {
+			raw_send(fd, "186a0\r\n");
+			raw_send_bytes(fd, data + at, 100000);
+			raw_send(fd, "\r\n");
+		}
+		raw_send(fd, "0\r\n\r\n");
+	}
+	raw_send(fd, GET("/small")); /* nothing of it may be taken for the body */
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	snprintf(want, sizeof(want), "{\"bytes\":%zu,\"sum\":%zu}\n", len, sum);
+	ck_assert_str_eq(body.data, want);
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	free(data);
+	close(fd);
+}
+END_TEST
+
+START_TEST(expectation_is_met)
+{
+	start(NULL);
+	int fd = raw_connect(port);
+	raw_send(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+		     "Content-Length: 2\r\n\r\n");
+	raw_expect(fd, &got, "HTTP/1.1 100 Continue\r\n\r\n");
+	buf_reset(&got);
+	raw_send(fd, "hi");
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	ck_assert_ptr_nonnull(strstr(body.data, "\"body\":\"hi\""));
+	/* Not wanted: said before it is sent. */
+	raw_send(fd, "POST /raw HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+		     "Content-Length: 200\r\n\r\n");
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 413);
+	close(fd);
+}
+END_TEST
+
+START_TEST(streaming_waits_for_the_reader)
+{
+	start(NULL);
+	int fd = raw_connect(port);
+	int small_buffer = 64 * 1024;
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small_buffer, sizeof(small_buffer));
+	raw_send(fd, GET("/stream"));
+	run_ms(100);
+	ck_assert_msg(stream.sent > 0 && stream.sent < STREAM_BYTES / 2,
+		      "%zu bytes were taken though nobody read", stream.sent);
+	raw_expect(fd, &got, "\r\nTransfer-Encoding: chunked\r\n");
+	int64_t total = 0;
+	while (strstr(got.data + (got.len > 64 ? got.len - 64 : 0), "\r\n0\r\n\r\n") == NULL) {
+		ssize_t n;
+		char piece[65536];
+		while ((n = recv(fd, piece, sizeof(piece), 0)) > 0) {
+			buf_add(&got, piece, (size_t)n);
+			total += n;
+		}
+		ck_assert(n != 0);
+		run_ms(1);
+	}
+	ck_assert_int_gt(stream.rooms, 3);
+	/* Undo the chunks. */
+	const char *p = strstr(got.data, "\r\n\r\n") + 4;
+	size_t seen = 0;
+	for (;;) {
+		char *end;
+		size_t n = strtoul(p, &end, 16);
+		p = end + 2;
+		if (n == 0)
+			break;
+		for (size_t i = 0; i < n; i += 999)
+			ck_assert_int_eq(p[i], 'a' + (int)((seen + i) / 1000 % 26));
+		seen += n;
+		p += n + 2;
+	}
+	ck_assert_uint_eq(seen, STREAM_BYTES);
+	close(fd);
+}
+END_TEST
+
+START_TEST(file_is_sent)
+{
+	start(NULL);
+	int fd = raw_connect(port);
+	raw_send(fd, GET("/file") GET("/small"));
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	ck_assert_uint_eq(body.len, FILE_BYTES);
+	for (size_t i = 0; i < body.len; i++)
+		if (body.data[i] != '0' + (int)(i % 7))
+			ck_abort_msg("byte %zu is wrong", i);
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	ck_assert_str_eq(body.data, "ok");
+	raw_send(fd, "HEAD /file HTTP/1.1\r\nHost: a\r\n\r\n" GET("/small"));
+	raw_expect(fd, &got, "ok");
+	ck_assert_uint_lt(got.len, 1000);
+	/* A file that turns out shorter than promised cannot end like a whole one. */
+	buf_reset(&got);
+	raw_send(fd, GET("/file?lie"));
+	raw_read_to_end(fd, &got);
+	ck_assert_uint_le(got.len, FILE_BYTES + 500);
+	close(fd);
+}
+END_TEST
+
+START_TEST(client_that_leaves_is_noticed)
+{
+	start(NULL);
+	int fd = raw_connect(port);
+	raw_send(fd, GET("/hold"));
+	run_until(&is_held);
+	close(fd);
+	run_until(&client_gone);
+	ck_assert_str_eq(http_req_path(held), "/hold");
+	ck_assert_ptr_nonnull(strstr(http_req_remote(held), "127.0.0.1:"));
+	ck_assert_int_eq(http_server_open_requests(server), 1);
+	answer_held("to nobody");
+	ck_assert_int_eq(http_server_open_requests(server), 0);
+	ck_assert_int_eq(close_calls, 1);
+}
+END_TEST
+
+START_TEST(stream_to_nobody_ends)
+{
+	start(NULL);
+	int fd = raw_connect(port);
+	raw_send(fd, GET("/stream"));
+	raw_expect(fd, &got, "chunked");
+	ck_assert_uint_lt(stream.sent, STREAM_BYTES);
+	close(fd);
+	for (int i = 0; i < 100 && http_server_open_requests(server) > 0; i++)
+		run_ms(10);
+	ck_assert_int_eq(http_server_open_requests(server), 0);
+	ck_assert_uint_eq(stream.sent, STREAM_BYTES);
+}
+END_TEST
+
+START_TEST(reader_that_takes_nothing_is_dropped)
+{
+	struct http_limits lim = {.write_timeout_ms = 100};
+
+	start(&lim);
+	int fd = raw_connect(port);
+	raw_send(fd, GET("/stream"));
+	run_ms(400);
+	raw_read_to_end(fd, &got);
+	ck_assert_uint_lt(got.len, STREAM_BYTES);
+	ck_assert_ptr_null(strstr(got.data + got.len - 8, "0\r\n\r\n"));
+	ck_assert_int_eq(http_server_open_requests(server), 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(slow_reader_is_not_dropped)
+{
+	struct http_limits lim = {.write_timeout_ms = 100};
+	char piece[65536];
+	size_t total = 0;
+
+	start(&lim);
+	int fd = raw_connect(port);
+	int small_buffer = 64 * 1024;
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small_buffer, sizeof(small_buffer));
+	raw_send(fd, GET("/stream"));
+	for (int i = 0; i < 25; i++) {
+		ssize_t n = recv(fd, piece, sizeof(piece), 0);
+		ck_assert_msg(n != 0, "dropped after %zu bytes", total);
+		total += n > 0 ? (size_t)n : 0;
+		run_ms(20);
+	}
+	ck_assert_uint_lt(stream.sent, STREAM_BYTES);
+	ck_assert_int_eq(http_server_open_requests(server), 1);
+	close(fd);
+}
+END_TEST
+
+START_TEST(longest_idle_connection_makes_room)
+{
+	struct http_limits lim = {.max_connections = 3};
+	int fds[4];
+
+	start(&lim);
+	for (int i = 0; i < 4; i++) {
+		fds[i] = raw_connect(port);
+		raw_send(fds[i], GET("/small"));
+		ck_assert_int_eq(raw_answer(fds[i], &got, &body), 200);
+	}
+	raw_read_to_end(fds[0], &got);
+	ck_assert_uint_eq(got.len, 0);
+	for (int i = 1; i < 4; i++) {
+		raw_send(fds[i], GET("/small"));
+		ck_assert_int_eq(raw_answer(fds[i], &got, &body), 200);
+	}
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
+}
+END_TEST
+
+START_TEST(accepts_again_after_being_full)
+{
+	struct http_limits lim = {.max_connections = 1};
+
+	start(&lim);
+	int first = raw_connect(port);
+	raw_send(first, GET("/hold"));
+	run_until(&is_held);
+	int second = raw_connect(port);
+	raw_read_to_end(second, &got);
+	ck_assert_uint_eq(got.len, 0);
+	close(second);
+	second = raw_connect(port); /* waits in the backlog */
+	raw_send(second, GET("/small"));
+	run_ms(20);
+	answer_held("x");
+	close(first);
+	ck_assert_int_eq(raw_answer(second, &got, &body), 200);
+	close(second);
+}
+END_TEST
+
+START_TEST(draining_finishes_what_is_open)
+{
+	start(NULL);
+	int idle = raw_connect(port), busy = raw_connect(port);
+	raw_send(idle, GET("/small"));
+	ck_assert_int_eq(raw_answer(idle, &got, &body), 200);
+	raw_send(busy, GET("/hold"));
+	run_until(&is_held);
+	http_server_drain(server);
+	raw_read_to_end(idle, &got);
+	ck_assert_int_eq(http_server_open_requests(server), 1);
+	answer_held("last");
+	raw_read_to_end(busy, &got);
+	ck_assert_ptr_nonnull(strstr(got.data, "\r\nConnection: close\r\n"));
+	ck_assert_ptr_nonnull(strstr(got.data, "\r\n\r\nlast"));
+	close(idle);
+	close(busy);
+}
+END_TEST
+
+START_TEST(answer_may_come_after_the_server_is_gone)
+{
+	start(NULL);
+	int fd = raw_connect(port);
+	raw_send(fd, GET("/hold"));
+	run_until(&is_held);
+	http_server_free(server);
+	server = NULL;
+	ck_assert(client_gone);
+	ck_assert_str_eq(http_req_path(held), "/hold");
+	answer_held("too late");
+	raw_read_to_end(fd, &got);
+	ck_assert_uint_eq(got.len, 0);
+	close(fd);
+}
+END_TEST
+
+static void free_server(struct http_req *r, void *arg)
+{
+	http_server_free(server);
+	server = NULL;
+	http_reply(r, 200, NULL, "", 0);
+}
+
+START_TEST(handler_may_free_the_server)
+{
+	static const struct http_route suicide[] = {{"GET", "/free", free_server, 0, 0, "the end"}};
+
+	start(NULL);
+	http_server_routes(server, suicide, 1);
+	int fd = raw_connect(port);
+	raw_send(fd, GET("/free") GET("/small"));
+	raw_read_to_end(fd, &got);
+	ck_assert_uint_eq(got.len, 0);
+	ck_assert_ptr_null(server);
+	close(fd);
+}
+END_TEST
+
+START_TEST(headers_cannot_be_injected)
+{
+	start(NULL);
+	int fd = raw_connect(port);
+	raw_send(fd, "GET /inject HTTP/1.1\r\nHost: a\r\nX-Request-Id: abc-1\r\n\r\n");
+	raw_expect(fd, &got, "\r\n\r\n");
+	ck_assert_ptr_null(strstr(got.data, "\r\nX-Evil"));
+	ck_assert_ptr_null(strstr(got.data, "X Bad"));
+	ck_assert_ptr_nonnull(strstr(got.data, "X-Note: a  X-Evil: b\r\n"));
+	ck_assert_ptr_nonnull(strstr(got.data, "X-Id: abc-1\r\n"));
+	ck_assert_ptr_nonnull(strstr(got.data, "X-Request-Id: abc-1\r\n"));
+	buf_reset(&got);
+	raw_send(fd, "GET /inject HTTP/1.1\r\nHost: a\r\nX-Request-Id: a b\"\r\n\r\n");
+	raw_expect(fd, &got, "\r\n\r\n");
+	ck_assert_ptr_null(strstr(got.data, "a b"));
+	ck_assert_ptr_nonnull(strstr(got.data, "X-Id: "));
+	close(fd);
+}
+END_TEST
+
+static bool refuse_all(struct http_req *r, const struct http_route *route, void *arg)
+{
+	ck_assert_str_eq(route->path, "/small");
+	*(int *)arg += 1;
+	http_reply_json(r, 401, json_pack("{s:i}", "code", 5000));
+	return false;
+}
+
+START_TEST(hook_comes_before_the_handler)
+{
+	char path[300], listen[320];
+	struct err e;
+	int calls = 0;
+
+	snprintf(path, sizeof(path), "%s/sock", temp_dir());
+	snprintf(listen, sizeof(listen), "unix:%s", path);
+	struct http_server_opts opts = {.listen = listen, .before = refuse_all, .arg = &calls};
+	server = http_server_new(loop, &opts, &e);
+	ck_assert_msg(server != NULL, "%s", e.msg);
+	http_server_routes(server, routes, ARRAY_LEN(routes));
+	ck_assert_int_eq(http_server_port(server), 0);
+	struct http_server_opts same = {.listen = listen};
+	ck_assert_msg(http_server_new(loop, &same, &e) == NULL, "the socket is in use");
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	ck_assert(str_copy(un.sun_path, sizeof(un.sun_path), path));
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	ck_assert_int_eq(evutil_make_socket_nonblocking(fd), 0);
+	raw_send(fd, GET("/small") GET("/none"));
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 401);
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 404);
+	ck_assert_int_eq(calls, 1);
+	close(fd);
+	http_server_free(server);
+	server = NULL;
+	ck_assert_int_ne(access(path, F_OK), 0);
+}
+END_TEST
+
+START_TEST(bad_addresses_are_refused)
+{
+	static const char *const bad[] = {"",
+					  "127.0.0.1",
+					  "127.0.0.1:",
+					  "127.0.0.1:x",
+					  "::1:80",
+					  "unix:/no/such/directory/sock",
+					  "127.0.0.1:99999"};
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct http_server_opts opts = {.listen = bad[i]};
+		ck_assert_msg(http_server_new(loop, &opts, &e) == NULL, "\"%s\"", bad[i]);
+		ck_assert_msg(strlen(e.msg) > 10, "%s", e.msg);
+	}
+	struct http_server_opts six = {.listen = "[::1]:0"};
+	server = http_server_new(loop, &six, &e);
+	ck_assert_msg(server != NULL || e.code == ERR_IO, "%s", e.msg);
+}
+END_TEST
+
+static TCase *cases(void)
+{
+	TCase *tc = tcase_create("server");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, keeps_alive);
+	tcase_add_loop_test(tc, closes_when_asked, 0, 2);
+	tcase_add_test(tc, old_client_may_keep_alive);
+	tcase_add_test(tc, pipelined_requests_are_answered_in_order);
+	tcase_add_test(tc, half_closed_client_gets_its_answers);
+	tcase_add_test(tc, head_has_the_headers_only);
+	tcase_add_test(tc, unknown_routes_leave_the_connection_in_step);
+	tcase_add_test(tc, path_parts_are_matched_in_order_of_registration);
+	tcase_add_loop_test(tc, json_bodies_are_parsed, 0, (int)ARRAY_LEN(json_bodies));
+	tcase_add_loop_test(tc, refusals_are_answered_and_end_the_connection, 0,
+			    (int)ARRAY_LEN(refusals));
+	tcase_add_loop_test(tc, long_heads_are_refused, 0, 2);
+	tcase_add_test(tc, slow_head_times_out);
+	tcase_add_test(tc, stalled_body_times_out);
+	tcase_add_test(tc, idle_connection_is_closed);
+	tcase_add_test(tc, waiting_for_the_handler_is_not_idle);
+	tcase_add_loop_test(tc, large_body_is_spooled, 0, 2);
+	tcase_add_test(tc, expectation_is_met);
+	tcase_add_test(tc, streaming_waits_for_the_reader);
+	tcase_add_test(tc, file_is_sent);
+	tcase_add_test(tc, client_that_leaves_is_noticed);
+	tcase_add_test(tc, stream_to_nobody_ends);
+	tcase_add_test(tc, reader_that_takes_nothing_is_dropped);
+	tcase_add_test(tc, slow_reader_is_not_dropped);
+	tcase_add_test(tc, longest_idle_connection_makes_room);
+	tcase_add_test(tc, accepts_again_after_being_full);
+	tcase_add_test(tc, draining_finishes_what_is_open);
+	tcase_add_test(tc, answer_may_come_after_the_server_is_gone);
+	tcase_add_test(tc, handler_may_free_the_server);
+	tcase_add_test(tc, headers_cannot_be_injected);
+	tcase_add_test(tc, hook_comes_before_the_handler);
+	tcase_add_test(tc, bad_addresses_are_refused);
+	return tc;
+}
+
+int main(void)
+{
+	Suite *s = suite_create("net_server");
+	struct err e;
+
+	if (!log_open("/dev/null", LOG_ERROR, 0, 1, &e))
+		return EXIT_FAILURE;
+	suite_add_tcase(s, cases());
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	log_close();
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
