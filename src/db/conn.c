@@ -29,7 +29,7 @@ static void flight_free(struct db_conn *c, struct db_flight *f)
 	free(f);
 }
 
-bool conn_accepts(const struct db_conn *c)
+bool db_conn_accepts(const struct db_conn *c)
 {
 	return c->link.state == LINK_UP && !c->retiring && c->n_batches < DB_PIPELINE_MAX;
 }
@@ -97,7 +97,7 @@ static void watch(struct db_conn *c)
 		event_add(c->watchdog, &tv);
 }
 
-void conn_send(struct db_conn *c, struct db_batch *b)
+void db_conn_send(struct db_conn *c, struct db_batch *b)
 {
 	/* Without its Sync the server cannot have committed a batch, so it may be sent again. */
 	if (!send_preparations(c, b) || !send_statements(c, b)) {
@@ -343,7 +343,7 @@ static void on_watchdog(evutil_socket_t fd, short what, void *arg)
 static const struct link_ops conn_ops = {
     .up = conn_up, .readable = conn_readable, .down = conn_down};
 
-void conn_init(struct db_conn *c, struct db *db)
+void db_conn_init(struct db_conn *c, struct db *db)
 {
 	c->db = db;
 	TAILQ_INIT(&c->flights);
@@ -355,7 +355,7 @@ void conn_init(struct db_conn *c, struct db *db)
 	link_start(&c->link);
 }
 
-void conn_close(struct db_conn *c)
+void db_conn_close(struct db_conn *c)
 {
 	if (c->link.state == LINK_UP)
 		conn_down(&c->link, "the program closes it");

@@ -133,11 +133,11 @@ void db_connection_error_text(const char *message, char *out, size_t size);
 void db_notice(void *arg, const PGresult *res);
 
 /* conn.c */
-void conn_init(struct db_conn *c, struct db *db);
-void conn_close(struct db_conn *c);
-bool conn_accepts(const struct db_conn *c);
+void db_conn_init(struct db_conn *c, struct db *db);
+void db_conn_close(struct db_conn *c);
+bool db_conn_accepts(const struct db_conn *c);
 /* c must accept. */
-void conn_send(struct db_conn *c, struct db_batch *b);
+void db_conn_send(struct db_conn *c, struct db_batch *b);
 
 /* pool.c */
 void pool_kick(struct db *db);

@@ -22,7 +22,7 @@ static struct db_conn *least_busy(struct db *db)
 	for (int i = 0; i < db->n_conns; i++) {
 		struct db_conn *c = &db->conns[i];
 
-		if (conn_accepts(c) && (!best || c->n_batches < best->n_batches))
+		if (db_conn_accepts(c) && (!best || c->n_batches < best->n_batches))
 			best = c;
 	}
 	return best;
@@ -71,7 +71,7 @@ static void on_kick(evutil_socket_t fd, short what, void *arg)
 	while ((b = TAILQ_FIRST(&db->queue)) && (c = least_busy(db))) {
 		TAILQ_REMOVE(&db->queue, b, link);
 		db->n_queued--;
-		conn_send(c, b);
+		db_conn_send(c, b);
 	}
 	set_queue_timer(db);
 }
@@ -210,7 +210,7 @@ struct db *db_open(struct event_base *base, const struct db_opts *opts, struct e
 	db->n_conns = or_default(opts->pool_size, 4);
 	db->conns = mem_array((size_t)db->n_conns, sizeof(*db->conns));
 	for (int i = 0; i < db->n_conns; i++)
-		conn_init(&db->conns[i], db);
+		db_conn_init(&db->conns[i], db);
 	listener_init(&db->listener, db);
 	return db;
 }
@@ -232,7 +232,7 @@ void db_close(struct db *db)
 	db->closing = true;
 	listener_close(&db->listener);
 	for (int i = 0; i < db->n_conns; i++)
-		conn_close(&db->conns[i]);
+		db_conn_close(&db->conns[i]);
 	refuse_all(db, &db->queue);
 	refuse_all(db, &db->paused);
 	/* last, since callbacks above may have submitted more */
