@@ -3,7 +3,8 @@
 #include "component/builtin.h"
 
 const struct norn_component *const builtin_components[] = {
-    &comp_upload, &comp_dataframe_transformer, &comp_download, &comp_reader, &comp_psi,
+    &comp_upload, &comp_dataframe_transformer, &comp_download, &comp_reader,
+    &comp_psi,    &comp_coordinated_lr,
 
     &comp_noop,
 };
