@@ -297,8 +297,8 @@ START_TEST(supervisor_death)
 	(void)ex_begin(&s, &o);
 	(void)ex_begin(&other, &o2);
 	ex_wait_for_pids(4);
-	ck_assert_int_gt(o.pid, 0);
 	ex_run_until(&o.began);
+	ck_assert_int_gt(o.pid, 0);
 	ck_assert_int_eq(kill(ex_parent_of(o.pid), SIGKILL), 0);
 	ex_run_until(&o.done);
 	ck_assert(o.r.started);
