@@ -404,8 +404,7 @@ static void advance(struct run *r)
 		stop(r, r->spec.grace_ms);
 	}
 	/* the grace is for those who were sent SIGTERM: the component's process group */
-	if (r->phase == STOPPING &&
-	    (now >= r->grace_at_ms || (r->reaped && kill(-r->pid, 0) != 0)))
+	if (r->phase == STOPPING && (now >= r->grace_at_ms || (r->reaped && kill(-r->pid, 0) != 0)))
 		begin_killing(r);
 	if (r->phase == KILLING && !r->no_child && now >= r->kill_at_ms) {
 		kill_round(r);
