@@ -260,6 +260,7 @@ void call_on_bytes(struct client_call *call)
 void call_on_end(struct client_call *call, enum err_code code, const char *why)
 {
 	struct client_conn *conn = call->conn;
+	bool nothing_seen = !http_parser_started(&call->parser);
 
 	if (code == ERR_CONNECT && why == NULL && http_parse_eof(&call->parser) == HTTP_END) {
 		call->parser.keep_alive = false;
@@ -267,7 +268,7 @@ void call_on_end(struct client_call *call, enum err_code code, const char *why)
 		return;
 	}
 	/* A server may close an idle connection at any time; then it has not seen the request. */
-	if (conn->reused && !call->retried && !http_parser_started(&call->parser)) {
+	if (conn->reused && !call->retried && nothing_seen) {
 		call->retried = true;
 		call_disconnect(call);
 		call_connect(call, true);
