@@ -482,7 +482,7 @@ BEGIN
      WHERE t.run_no = ANY (v_runs);
     INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason, actor)
     SELECT t.job_id, 'run', t.task_name, t.role, t.party_id, t.attempt, 'waiting', 'running', 'claimed',
-           'node ' || p_node_id
+           'node ' || COALESCE((SELECT n.name FROM norn.node n WHERE n.node_id = p_node_id), p_node_id)
       FROM norn.party_task t WHERE t.run_no = ANY (v_runs);
     PERFORM norn.run_report(t.run_no, 'running', false) FROM norn.party_task t WHERE t.run_no = ANY (v_runs);
     RETURN QUERY

@@ -227,11 +227,16 @@ static bool resolve_group(const struct run *r, const struct run_inputs *in, cons
 		json_array_foreach (v, i, ch)
 			ok = ok && resolve_channel(r, in, ch, at, list, e);
 		free(at);
+		const json_t *d = describe(r, "input_artifacts", group, key);
+		if (!ok && e->code == ERR_TASK_NOT_FOUND && js_bool(d, "optional", false)) {
+			json_decref(list); /* its producer had nothing to give, and the component can do without */
+			continue;
+		}
 		if (!ok) {
 			json_decref(list);
 			return false;
 		}
-		bool multi = js_bool(describe(r, "input_artifacts", group, key), "is_multi", false);
+		bool multi = js_bool(d, "is_multi", false);
 		if (json_array_size(list) == 1 && !multi)
 			json_object_set(out, key, json_array_get(list, 0));
 		else

@@ -259,6 +259,8 @@ int cycle_apply_batch(struct cycle *c, const struct plan_policy *policy, struct 
 		bind_steps(b, &a.steps);
 	bind_nos(b, Q_SCHED_RELEASE, &a.release);
 	bind_nos(b, Q_SCHED_RESERVE, &a.reserve);
+	if (a.reserve.n > 0)
+		db_int(b, policy->reserve_ttl_ms);
 	bind_nos(b, Q_SCHED_START_JOBS, &a.start_jobs);
 	bind_ends(b, &a.ends);
 	bind_starts(b, &a.starts);
