@@ -449,10 +449,10 @@ BEGIN
                                        t.error, t.stderr_tail, p_node_lost);
     ELSE
         INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, command, body)
-        VALUES (j.scheduler_party_id, t.party_id, t.job_id, 'task_report', json_build_object(
+        VALUES (j.scheduler_party_id, t.party_id, t.job_id, 'task_report', json_strip_nulls(json_build_object(
             'job_id', t.job_id, 'role', t.role, 'party_id', t.party_id, 'task_id', t.job_id || '_' || t.task_name,
             'task_version', t.attempt, 'task_name', t.task_name, 'status', p_status, 'exit_code', t.exit_code,
-            'signal', t.signal, 'error', t.error, 'stderr_tail', t.stderr_tail, 'node_lost', p_node_lost));
+            'signal', t.signal, 'error', t.error, 'stderr_tail', t.stderr_tail, 'node_lost', p_node_lost)));
     END IF;
 END $$;
 
@@ -796,9 +796,9 @@ BEGIN
        AND command IN ('job_create', 'job_reserve') AND tries = 0;
     INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
     SELECT p.party_id, j.scheduler_party_id, j.job_id, j.job_no, p.party_no, 'job_finish',
-           json_build_object('job_id', j.job_id, 'role', p.role, 'party_id', p.party_id, 'status', j.status,
-                             'progress', j.progress, 'reason_code', j.reason_code, 'reason', j.reason,
-                             'first_failure', j.first_failure)
+           json_strip_nulls(json_build_object('job_id', j.job_id, 'role', p.role, 'party_id', p.party_id,
+                             'status', j.status, 'progress', j.progress, 'reason_code', j.reason_code,
+                             'reason', j.reason, 'first_failure', j.first_failure))
       FROM norn.job j JOIN norn.job_party p USING (job_no)
      WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT p.local AND p.create_state <> 'refused';
     DELETE FROM norn.task_work WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no);
