@@ -436,7 +436,8 @@ BEGIN
 END $$;
 
 -- ------------------------------------------------------------------ runs, as executors see them
-CREATE FUNCTION norn.run_report(p_run_no bigint, p_status text, p_node_lost boolean) RETURNS void
+-- p_share_tail: whether the scheduler's site may see the end of stderr (exec.share_error_tail).
+CREATE FUNCTION norn.run_report(p_run_no bigint, p_status text, p_node_lost boolean, p_share_tail boolean) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     t norn.party_task;
@@ -446,13 +447,14 @@ BEGIN
     SELECT * INTO j FROM norn.party_job WHERE party_job_no = t.party_job_no;
     IF j.job_no IS NOT NULL THEN
         PERFORM norn.sched_task_report(j.job_no, t.task_no, t.attempt, t.party_no, p_status, t.exit_code, t.signal,
-                                       t.error, t.stderr_tail, p_node_lost);
+                                       t.error, CASE WHEN p_share_tail THEN t.stderr_tail END, p_node_lost);
     ELSE
         INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, command, body)
         VALUES (j.scheduler_party_id, t.party_id, t.job_id, 'task_report', json_strip_nulls(json_build_object(
             'job_id', t.job_id, 'role', t.role, 'party_id', t.party_id, 'task_id', t.job_id || '_' || t.task_name,
             'task_version', t.attempt, 'task_name', t.task_name, 'status', p_status, 'exit_code', t.exit_code,
-            'signal', t.signal, 'error', t.error, 'stderr_tail', t.stderr_tail, 'node_lost', p_node_lost)));
+            'signal', t.signal, 'error', t.error,
+            'stderr_tail', CASE WHEN p_share_tail THEN t.stderr_tail END, 'node_lost', p_node_lost)));
     END IF;
 END $$;
 
@@ -484,7 +486,7 @@ BEGIN
     SELECT t.job_id, 'run', t.task_name, t.role, t.party_id, t.attempt, 'waiting', 'running', 'claimed',
            'node ' || COALESCE((SELECT n.name FROM norn.node n WHERE n.node_id = p_node_id), p_node_id)
       FROM norn.party_task t WHERE t.run_no = ANY (v_runs);
-    PERFORM norn.run_report(t.run_no, 'running', false) FROM norn.party_task t WHERE t.run_no = ANY (v_runs);
+    PERFORM norn.run_report(t.run_no, 'running', false, false) FROM norn.party_task t WHERE t.run_no = ANY (v_runs);
     RETURN QUERY
         SELECT t.run_no, w.lease_no, t.job_id, t.task_name, t.attempt, t.role, t.party_id, t.component, t.provider,
                t.config, t.timeout_s, t.cores, t.memory_mb, j.model_id, j.model_version,
@@ -500,7 +502,8 @@ END $$;
 -- The end of a run, under its lease. NR001: the lease is lost (the node was too slow), nothing is changed.
 CREATE FUNCTION norn.run_finish(p_run_no bigint, p_lease_no bigint, p_status text, p_exit_code integer,
         p_signal integer, p_error text, p_tail text, p_user_ms bigint, p_sys_ms bigint, p_max_rss_kb bigint,
-        p_node_lost boolean, p_reason text, p_actor text) RETURNS boolean LANGUAGE plpgsql AS $$
+        p_node_lost boolean, p_reason text, p_actor text, p_share_tail boolean) RETURNS boolean
+LANGUAGE plpgsql AS $$
 DECLARE
     t norn.party_task;
 BEGIN
@@ -518,7 +521,7 @@ BEGIN
                             actor)
     VALUES (t.job_id, 'run', t.task_name, t.role, t.party_id, t.attempt, 'running', p_status, p_reason,
             left(p_error, 1000), p_actor);
-    PERFORM norn.run_report(p_run_no, p_status, p_node_lost);
+    PERFORM norn.run_report(p_run_no, p_status, p_node_lost, p_share_tail);
     RETURN true;
 END $$;
 
@@ -534,7 +537,7 @@ BEGIN
                 FOR UPDATE OF w SKIP LOCKED LOOP
         IF norn.run_finish(r.run_no, r.lease_no, COALESCE(r.stop_status, 'failed'), NULL, NULL,
                            format('node %s was lost while it ran this task', r.name), NULL, NULL, NULL, NULL, true,
-                           'node_lost', p_actor) THEN
+                           'node_lost', p_actor, false) THEN
             v_n := v_n + 1;
         END IF;
     END LOOP;

@@ -33,7 +33,7 @@ UPDATE norn.party_task SET pid = $2, cmd = $3 WHERE run_no = $1 AND party_status
 UPDATE norn.party_task SET token_hash = $2 WHERE run_no = $1 AND party_status = 'running';
 
 -- name: run_finish
-SELECT norn.run_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, false, $11, $12) AS taken;
+SELECT norn.run_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, false, $11, $12, $13) AS taken;
 
 -- name: run_stops
 -- runs of this node that are to be ended

@@ -501,6 +501,7 @@ static void bind_end(struct run *r, struct db_batch *b)
 	db_int(b, r->max_rss_kb);
 	db_text(b, r->end_reason);
 	db_text(b, actor);
+	db_bool(b, r->node->conf->share_error_tail);
 	buf_free(&tail);
 	free(actor);
 }
