@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include <openssl/evp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,4 +218,17 @@ bool frame_find_duplicate(char *const *ids, size_t n, size_t *first, size_t *sec
 	*first = (size_t)before;
 	*second = i;
 	return true;
+}
+
+bool frame_ids_hash(const struct norn_frame *f, unsigned char out[32], struct err *e)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	size_t i;
+	bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
+
+	for (i = 0; i < f->n_rows && ok; i++)
+		ok = EVP_DigestUpdate(ctx, f->sample_id[i], strlen(f->sample_id[i]) + 1) == 1;
+	ok = ok && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+	EVP_MD_CTX_free(ctx);
+	return ok || err_set(e, ERR_CRYPTO, "SHA-256 failed");
 }

@@ -37,6 +37,9 @@ MUST_CHECK struct norn_frame *frame_read_csv(struct csv_reader *r, const json_t 
 MUST_CHECK struct norn_frame *frame_stack(const struct norn_frame *a, const struct norn_frame *b,
 					  struct err *e);
 
+/* SHA-256 over the sample ids in order: equal at parties whose rows are aligned. */
+MUST_CHECK bool frame_ids_hash(const struct norn_frame *f, unsigned char out[32], struct err *e);
+
 /* Row numbers with a duplicated id, from 1; false when there is none. */
 bool frame_find_duplicate(char *const *ids, size_t n, size_t *first, size_t *second);
 

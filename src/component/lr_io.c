@@ -7,26 +7,12 @@
 #include "base/str.h"
 #include "component/paillier.h"
 #include <math.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
 static bool same(double a, double b)
 {
 	return fabs(a - b) < 1e-9;
-}
-
-static bool hash_ids(const struct norn_frame *f, unsigned char out[32], struct err *e)
-{
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	size_t i;
-	bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
-
-	for (i = 0; i < f->n_rows && ok; i++)
-		ok = EVP_DigestUpdate(ctx, f->sample_id[i], strlen(f->sample_id[i]) + 1) == 1;
-	ok = ok && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
-	EVP_MD_CTX_free(ctx);
-	return ok || crypto_failed(e);
 }
 
 /* The two label values: 0 and 1, or -1 and 1; both must occur. */
@@ -102,7 +88,7 @@ bool lr_table_from_frame(const struct norn_frame *f, const json_t *header, bool 
 			t->x[i * m + j] = c->num[i];
 	}
 	t->d = (struct lr_data){.n = f->n_rows, .m = m, .x = t->x, .ids_hash = t->ids_hash};
-	return hash_ids(f, t->ids_hash, e) && (!with_label || take_labels(f, t, e));
+	return frame_ids_hash(f, t->ids_hash, e) && (!with_label || take_labels(f, t, e));
 }
 
 void lr_table_free(struct lr_table *t)
