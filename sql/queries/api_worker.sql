@@ -8,7 +8,9 @@ SELECT t.run_no, t.token_hash, t.party_status, t.job_id, t.role, t.party_id, t.t
 
 -- name: api_worker_metrics
 INSERT INTO norn.metric (run_no, name, type, groups, step_axis, data)
-SELECT t.run_no, x.m ->> 'name', x.m ->> 'type', CASE WHEN json_typeof(x.m -> 'groups') = 'array' THEN x.m -> 'groups' ELSE '[]' END, x.m ->> 'step_axis', x.m -> 'data'
+SELECT t.run_no, x.m ->> 'name', x.m ->> 'type',
+       CASE WHEN json_typeof(x.m -> 'groups') = 'array' THEN x.m -> 'groups' ELSE '[]' END,
+       x.m ->> 'step_axis', x.m -> 'data'
   FROM json_array_elements($2::json) WITH ORDINALITY AS x(m, rank), norn.party_task t
  WHERE t.run_no = $1 AND t.party_status = 'running'
  ORDER BY x.rank;

@@ -36,4 +36,6 @@ void api_routes(struct http_server *s)
 	http_server_routes(s, api_job_routes, api_job_n_routes);
 	http_server_routes(s, api_job_view_routes, api_job_view_n_routes);
 	http_server_routes(s, api_task_routes, api_task_n_routes);
+	http_server_routes(s, api_worker_routes, api_worker_n_routes);
+	http_server_routes(s, api_output_routes, api_output_n_routes);
 }

@@ -1,0 +1,317 @@
+/* /v2/output: metrics, models and data of a task. All take job_id, role, party_id and task_name. */
+#include "api/api.h"
+#include "api/archive.h"
+#include "api/files.h"
+#include "api/reply.h"
+
+#include "base/fs.h"
+#include "base/js.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MODEL_SHOWN_MAX (64 << 20) /* bytes of the models of one task in one answer */
+#define NO_TASK         "No found task: job_id[%s],role[%s],party_id[%s],task_name[%s]"
+#define NO_MODEL        "No found output model: job_id[%s],role[%s],party_id[%s],task_name[%s]"
+#define FOUR(p)                                                                                    \
+	js_str(p, "job_id", ""), js_str(p, "role", ""), js_str(p, "party_id", ""),                 \
+	    js_str(p, "task_name", "")
+
+#define TASK_PARAMS                                                                                \
+	{"job_id", P_STR, true, NULL}, {"role", P_STR, true, NULL},                                \
+	    {"party_id", P_STR, true, NULL},                                                       \
+	{                                                                                          \
+		"task_name", P_STR, true, NULL                                                     \
+	}
+
+static const struct param task_params[] = {TASK_PARAMS};
+static const char *const task_names[] = {"job_id", "role", "party_id", "task_name", "output_key"};
+
+/* One statement whose row is the answer. */
+static void simple(struct http_req *r, enum param_where where, enum db_stmt stmt, bool bare)
+{
+	json_t *p = REQUEST_PARAMS(r, where, task_params);
+
+	if (p == NULL)
+		return;
+	struct db_batch *b = one_statement(r, stmt);
+	bind_texts(b, p, task_names, ARRAY_LEN(task_params));
+	if (bare)
+		pass_bare(r, b, ERR_TASK_NOT_FOUND, NO_TASK, FOUR(p));
+	else
+		pass_data(r, b, ERR_TASK_NOT_FOUND, NO_TASK, FOUR(p));
+	json_decref(p);
+}
+
+static void metric_keys(struct http_req *r, void *arg)
+{
+	simple(r, IN_QUERY, Q_API_METRIC_KEYS, false);
+}
+
+static void metric_query(struct http_req *r, void *arg)
+{
+	simple(r, IN_QUERY, Q_API_METRIC_QUERY, false);
+}
+
+static void metric_delete(struct http_req *r, void *arg)
+{
+	simple(r, IN_JSON, Q_API_METRIC_DELETE, false);
+}
+
+static void data_table(struct http_req *r, void *arg)
+{
+	simple(r, IN_QUERY, Q_API_OUTPUT_TABLES, true);
+}
+
+static void data_display(struct http_req *r, void *arg)
+{
+	simple(r, IN_QUERY, Q_API_OUTPUT_DISPLAY, true);
+}
+
+/* ---- routes that read files ---- */
+
+struct output {
+	struct http_req *r;
+	json_t *p;
+};
+
+static void output_free(struct output *o)
+{
+	json_decref(o->p);
+	free(o);
+}
+
+static void start(struct http_req *r, json_t *p, enum db_stmt stmt, size_t n_binds, db_cb *cb)
+{
+	struct output *o = mem_zalloc(sizeof(*o));
+	struct db_batch *b = one_statement(r, stmt);
+
+	o->r = r;
+	o->p = p;
+	bind_texts(b, p, task_names, n_binds);
+	db_submit(b, cb, o);
+}
+
+/* Answers errors and unknown tasks; column `key` is null when the task has left nothing of the
+ * kind. */
+static bool has_rows(struct output *o, const struct db_result *res, const char *key,
+		     enum err_code none, const char *none_text)
+{
+	if (db_error(res) != NULL)
+		reply_db_err(o->r, res);
+	else if (db_rows(res, 0) == 0)
+		reply_code(o->r, ERR_TASK_NOT_FOUND, NO_TASK, FOUR(o->p));
+	else if (db_is_null(res, 0, 0, key))
+		reply_code(o->r, none, "%s: job_id[%s],role[%s],party_id[%s],task_name[%s]",
+			   none_text, FOUR(o->p));
+	else
+		return true;
+	return false;
+}
+
+/* The model of one row; *room counts what may still be read. NULL: e says why. */
+static json_t *load_model(const struct node *n, const char *rel, size_t *room, struct err *e)
+{
+	struct js_limits lim = js_limits_default;
+	struct buf path = {0};
+	struct buf text = {0};
+	json_t *v = NULL;
+
+	lim.max_bytes = *room;
+	lim.max_nodes = 20000000;
+	if (files_model_path(n, rel, &path, e) && fs_read(buf_str(&path), *room, &text, e)) {
+		v = js_parse(buf_str(&text), text.len, &lim, e);
+		*room -= text.len;
+	}
+	buf_free(&path);
+	buf_free(&text);
+	return v;
+}
+
+static void on_models(struct db_result *res, void *arg)
+{
+	struct output *o = arg;
+	json_t *all = NULL;
+	size_t room = MODEL_SHOWN_MAX;
+	struct err e;
+
+	if (!has_rows(o, res, "output_key", ERR_MODEL_NOT_FOUND, "No found output model")) {
+		output_free(o);
+		return;
+	}
+	all = json_object();
+	for (int i = 0; i < db_rows(res, 0); i++) {
+		const char *key = db_get(res, 0, i, "output_key");
+		json_t *model =
+		    load_model(request_node(o->r), db_get(res, 0, i, "path"), &room, &e);
+		json_t *there = json_object_get(all, key);
+		if (model == NULL) {
+			reply_code(o->r, e.code, "model %s of task %s: %s", key,
+				   js_str(o->p, "task_name", ""), e.msg);
+			json_decref(all);
+			output_free(o);
+			return;
+		}
+		bool multi =
+		    i + 1 < db_rows(res, 0) && str_eq(key, db_get(res, 0, i + 1, "output_key"));
+		if (there != NULL)
+			json_array_append_new(there, model);
+		else if (multi || db_get_int(res, 0, i, "output_index") > 0)
+			json_object_set_new(all, key, json_pack("[o]", model));
+		else
+			json_object_set_new(all, key, model);
+	}
+	reply_ok(o->r, all);
+	output_free(o);
+}
+
+static void model_query(struct http_req *r, void *arg)
+{
+	json_t *p = REQUEST_PARAMS(r, IN_QUERY, task_params);
+
+	if (p != NULL)
+		start(r, p, Q_API_OUTPUT_MODELS, ARRAY_LEN(task_params), on_models);
+}
+
+/* One file of a model and what is known of it; JSON is YAML too. */
+static bool add_model(const struct node *n, struct archive *a, const struct db_result *res, int row,
+		      struct err *e)
+{
+	struct buf path = {0};
+	struct buf meta = {0};
+	const char *rel = db_get(res, 0, row, "path");
+	const char *file = strrchr(rel, '/') != NULL ? strrchr(rel, '/') + 1 : rel;
+	char *meta_name = mem_printf("%s.meta.yaml", file);
+	json_t *m = db_get_json(res, 0, row, "metadata");
+
+	if (!json_is_object(m)) {
+		json_decref(m);
+		m = json_object();
+	}
+	json_object_set_new(m, "model_key", json_string(file));
+	json_object_set_new(m, "type_name", json_string(db_get(res, 0, row, "type_name")));
+	js_dump(m, &meta);
+	bool ok = files_model_path(n, rel, &path, e) &&
+		  archive_add_file(a, file, buf_str(&path), e) &&
+		  archive_add_text(a, meta_name, &meta, e);
+	json_decref(m);
+	free(meta_name);
+	buf_free(&path);
+	buf_free(&meta);
+	return ok;
+}
+
+static void on_model_files(struct db_result *res, void *arg)
+{
+	struct output *o = arg;
+	struct err e;
+
+	if (has_rows(o, res, "output_key", ERR_MODEL_NOT_FOUND, "No found output model")) {
+		const char *key = db_get(res, 0, 0, "output_key");
+		struct archive *a = archive_new(false);
+		bool ok = true;
+		for (int i = 0;
+		     ok && i < db_rows(res, 0) && str_eq(db_get(res, 0, i, "output_key"), key); i++)
+			ok = add_model(request_node(o->r), a, res, i, &e);
+		if (ok) {
+			archive_send(a, o->r, key);
+		} else {
+			archive_free(a);
+			reply_err(o->r, &e);
+		}
+	}
+	output_free(o);
+}
+
+static void model_download(struct http_req *r, void *arg)
+{
+	json_t *p = REQUEST_PARAMS(r, IN_QUERY, task_params);
+
+	if (p != NULL)
+		start(r, p, Q_API_OUTPUT_MODELS, ARRAY_LEN(task_params), on_model_files);
+}
+
+/* The rows are gone; the files follow, and what cannot be removed is left to the operator. */
+static void on_models_deleted(struct db_result *res, void *arg)
+{
+	struct output *o = arg;
+
+	if (db_error(res) != NULL) {
+		reply_db_err(o->r, res);
+	} else if (db_rows(res, 0) == 0) {
+		reply_code(o->r, ERR_MODEL_NOT_FOUND, NO_MODEL, FOUR(o->p));
+	} else {
+		for (int i = 0; i < db_rows(res, 0); i++) {
+			struct buf path = {0};
+			struct err e;
+			if (files_model_path(request_node(o->r), db_get(res, 0, i, "path"), &path,
+					     &e))
+				(void)remove(buf_str(&path));
+			buf_free(&path);
+		}
+		reply_ok(o->r, NULL);
+	}
+	output_free(o);
+}
+
+static void model_delete(struct http_req *r, void *arg)
+{
+	json_t *p = REQUEST_PARAMS(r, IN_JSON, task_params);
+
+	if (p != NULL)
+		start(r, p, Q_API_MODEL_DELETE, ARRAY_LEN(task_params), on_models_deleted);
+}
+
+static void on_data(struct db_result *res, void *arg)
+{
+	struct output *o = arg;
+	struct err e;
+
+	if (has_rows(o, res, "output_key", ERR_TABLE_NOT_FOUND, "No found table")) {
+		struct archive *a = archive_new(true);
+		const char *key = "";
+		int64_t index = 0;
+		bool ok = true;
+		for (int i = 0; ok && i < db_rows(res, 0); i++) {
+			const char *k = db_get(res, 0, i, "output_key");
+			index = str_eq(k, key) ? index + 1 : 0;
+			key = k;
+			ok = files_add_table(request_node(o->r), a, k, index,
+					     db_get(res, 0, i, "uri"), &e);
+		}
+		if (ok) {
+			char *name = mem_printf("%s_%s_%s_%s", FOUR(o->p));
+			archive_send(a, o->r, name);
+			free(name);
+		} else {
+			archive_free(a);
+			reply_err(o->r, &e);
+		}
+	}
+	output_free(o);
+}
+
+static void data_download(struct http_req *r, void *arg)
+{
+	static const struct param params[] = {TASK_PARAMS, {"output_key", P_STR, false, NULL}};
+	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+
+	if (p != NULL)
+		start(r, p, Q_API_OUTPUT_DATA, ARRAY_LEN(params), on_data);
+}
+
+const struct http_route api_output_routes[] = {
+    {"GET", "/v2/output/metric/key/query", metric_keys, 0, 0, "Names of a task's metrics"},
+    {"GET", "/v2/output/metric/query", metric_query, 0, 0, "Metrics of a task"},
+    {"POST", "/v2/output/metric/delete", metric_delete, 0, 0, "Delete the metrics of a task"},
+    {"GET", "/v2/output/model/query", model_query, 0, 0, "Models of a task as JSON"},
+    {"GET", "/v2/output/model/download", model_download, 0, 0, "Models of a task as tar"},
+    {"POST", "/v2/output/model/delete", model_delete, 0, 0, "Delete the models of a task"},
+    {"GET", "/v2/output/data/download", data_download, 0, 0, "Data of a task as tar.gz"},
+    {"GET", "/v2/output/data/table", data_table, 0, 0, "Names of a task's tables"},
+    {"GET", "/v2/output/data/display", data_display, 0, 0, "Sample rows of a task's tables"},
+};
+const size_t api_output_n_routes = ARRAY_LEN(api_output_routes);
