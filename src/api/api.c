@@ -38,4 +38,6 @@ void api_routes(struct http_server *s)
 	http_server_routes(s, api_task_routes, api_task_n_routes);
 	http_server_routes(s, api_worker_routes, api_worker_n_routes);
 	http_server_routes(s, api_output_routes, api_output_n_routes);
+	http_server_routes(s, api_data_routes, api_data_n_routes);
+	http_server_routes(s, api_table_routes, api_table_n_routes);
 }

@@ -1,0 +1,228 @@
+/*
+ * Uploading a table as a form. The body is in a spool file already; its file part is copied to
+ * <dirs.data>/uploads a piece each turn of the event loop, and the job's first task reads and
+ * removes that copy.
+ */
+#include "api/local_job.h"
+#include "api/multipart.h"
+#include "api/upload.h"
+
+#include "base/fs.h"
+#include "base/js.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define STEP (256 * 1024)
+
+struct upload {
+	struct http_req *r;
+	struct multipart *form;
+	struct event *timer;
+	int out;
+	char *path;
+};
+
+static void upload_free(struct upload *u, bool remove_file)
+{
+	if (u->out >= 0)
+		close(u->out);
+	if (remove_file && u->path != NULL)
+		unlink(u->path);
+	if (u->timer != NULL)
+		event_free(u->timer);
+	multipart_free(u->form);
+	free(u->path);
+	free(u);
+}
+
+static void give_up(struct upload *u, const struct err *e)
+{
+	reply_err(u->r, e);
+	upload_free(u, true);
+}
+
+static bool on_file(const void *data, size_t len, void *arg, struct err *e)
+{
+	struct upload *u = arg;
+	const char *p = data;
+
+	while (len > 0) {
+		ssize_t n = write(u->out, p, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return err_set(e, ERR_IO, "the uploaded file cannot be kept: %s",
+				       strerror(errno));
+		p += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+/* ---- the fields, by the rules of all parameters ---- */
+
+static void refuse(struct upload *u, const char *field, const char *text)
+{
+	json_t *v = node_envelope(ERR_API_PARAMETER, "Invalid request.",
+				  json_pack("{s:{s:[s]}}", "form", field, text));
+
+	json_object_set_new(v, "request_id", json_string(http_req_id(u->r)));
+	http_reply_json(u->r, 200, v);
+	upload_free(u, true);
+}
+
+static bool to_bool(const char *s, bool *out)
+{
+	static const char *const yes[] = {"true", "t", "on", "y", "yes", "1"};
+	static const char *const no[] = {"false", "f", "off", "n", "no", "0"};
+
+	for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
+		if (strcasecmp(s, yes[i]) == 0 || strcasecmp(s, no[i]) == 0) {
+			*out = strcasecmp(s, yes[i]) == 0;
+			return true;
+		}
+	}
+	return false;
+}
+
+static const char *wrong_field(const json_t *f, struct upload_job *job, const char **text)
+{
+	const char *missing = "Missing data for required field.";
+	const char *meta = js_str(f, "meta", NULL);
+	struct err e;
+
+	*text = missing;
+	if (js_str(f, "head", NULL) == NULL)
+		return "head";
+	if (js_str(f, "partitions", NULL) == NULL)
+		return "partitions";
+	if (meta == NULL)
+		return "meta";
+	*text = "Not a valid boolean.";
+	if (!to_bool(js_str(f, "head", ""), &job->head))
+		return "head";
+	if (!to_bool(js_str(f, "extend_sid", "false"), &job->extend_sid))
+		return "extend_sid";
+	*text = "Not a valid integer.";
+	if (!str_to_i64(js_str(f, "partitions", ""), &job->partitions) || job->partitions < 1 ||
+	    job->partitions > 1000000)
+		return "partitions";
+	*text = "Not a JSON object.";
+	job->meta = js_parse(meta, strlen(meta), &js_limits_default, &e);
+	if (!json_is_object(job->meta)) {
+		json_decref(job->meta);
+		return "meta";
+	}
+	return NULL;
+}
+
+static void submit(struct upload *u)
+{
+	struct upload_job job = {.file = u->path, .is_temp_file = true, .transform = true};
+	const json_t *f = multipart_fields(u->form);
+	const char *text;
+	struct err e;
+
+	if (!multipart_has_file(u->form)) {
+		(void)err_set(&e, ERR_API_NO_FILE, "No Found File");
+		give_up(u, &e);
+		return;
+	}
+	const char *wrong = wrong_field(f, &job, &text);
+	if (wrong != NULL) {
+		refuse(u, wrong, text);
+		return;
+	}
+	job.namespace_ = js_str(f, "namespace", NULL);
+	job.name = js_str(f, "name", NULL);
+	if (close(u->out) != 0) {
+		u->out = -1;
+		json_decref(job.meta);
+		(void)err_set(&e, ERR_IO, "the uploaded file cannot be kept: %s", strerror(errno));
+		give_up(u, &e);
+		return;
+	}
+	u->out = -1;
+	local_job_upload(u->r, &job);
+	upload_free(u, false);
+}
+
+/* ---- a piece each turn ---- */
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval soon = {0, 0};
+	struct upload *u = arg;
+	struct err e;
+	char *block = mem_alloc(STEP);
+	ssize_t n = read(http_req_body_fd(u->r), block, STEP);
+
+	if (n < 0 && errno != EINTR)
+		(void)err_set(&e, ERR_IO, "the body cannot be read again: %s", strerror(errno));
+	else
+		e.code = ERR_OK;
+	if (n > 0 && !multipart_feed(u->form, block, (size_t)n, &e))
+		n = -1;
+	free(block);
+	if (e.code != ERR_OK)
+		give_up(u, &e);
+	else if (n != 0)
+		evtimer_add(u->timer, &soon);
+	else if (!multipart_end(u->form, &e))
+		give_up(u, &e);
+	else
+		submit(u);
+}
+
+static bool open_copy(struct upload *u, struct err *e)
+{
+	char *dir = mem_printf("%s/uploads", request_node(u->r)->conf->data_dir);
+	char name[33];
+	bool ok = fs_mkdirs(dir, 0700, e);
+
+	str_random_hex(name, 16);
+	if (ok) {
+		u->path = mem_printf("%s/%s.csv", dir, name);
+		u->out = open(u->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (u->out < 0)
+			ok = err_set(e, ERR_IO, "the uploaded file cannot be kept: %s",
+				     strerror(errno));
+	}
+	free(dir);
+	return ok;
+}
+
+void api_upload_file(struct http_req *r, void *arg)
+{
+	const struct node *n = request_node(r);
+	struct stat st;
+	struct err e;
+
+	if (http_req_body_fd(r) < 0 || fstat(http_req_body_fd(r), &st) != 0) {
+		reply_code(r, ERR_API_NO_FILE, "No Found File");
+		return;
+	}
+	if (st.st_size / (1 << 20) >= n->conf->http_upload_max_mb) {
+		reply_code(r, ERR_LIMIT, "the upload is larger than http.upload_max_mb (%lld MiB)",
+			   (long long)n->conf->http_upload_max_mb);
+		return;
+	}
+	struct upload *u = mem_zalloc(sizeof(*u));
+	u->r = r;
+	u->out = -1;
+	u->form = multipart_new(http_req_header(r, "Content-Type"), on_file, u, &e);
+	if (u->form == NULL || !open_copy(u, &e)) {
+		give_up(u, &e);
+		return;
+	}
+	u->timer = evtimer_new(n->base, on_turn, u);
+	on_turn(-1, 0, u);
+}
