@@ -50,3 +50,22 @@ SELECT t.node_id, t.party_status, n.address, p.scheduler_party_id,
        n.stopped_at IS NULL AND n.seen_at > now() - make_interval(secs => n.lease_ms / 1000.0) AS alive
   FROM norn.party_task t JOIN norn.party_job p USING (party_job_no) LEFT JOIN norn.node n USING (node_id)
  WHERE t.job_id = $1 AND t.task_name = $2 AND t.attempt = $3::integer AND t.role = $4 AND t.party_id = $5;
+
+-- name: job_control_find
+-- the scheduler's side of a job, and its definition
+SELECT j.job_no, j.status, j.initiator_party_id, j.scheduler_party_id, d.dag
+  FROM norn.job j JOIN norn.job_dag d USING (job_id) WHERE j.job_id = $1;
+
+-- name: job_rerun
+-- job id, all, from task, who, new definition or null, {party_no: tasks} of this site or null
+SELECT norn.job_rerun($1, $2, $3, $4, $5, $6) AS n;
+
+-- name: job_suspend
+SELECT o_found, o_status FROM norn.job_suspend($1, $2, $3);
+
+-- name: job_local_parties
+SELECT p.party_no, p.role, p.party_id FROM norn.job_party p JOIN norn.job j USING (job_no)
+ WHERE j.job_id = $1 AND p.local;
+
+-- name: party_job_rerun
+SELECT norn.party_job_rerun($1) AS rerun;

@@ -14,7 +14,7 @@ RETURNING w.job_no, w.lease_no, w.poke;
 SELECT greatest(0, norn.ms(min(due_at)) - norn.ms(clock_timestamp())) AS wait_ms FROM norn.job_work;
 
 -- name: sched_load_jobs
-SELECT job_no, job_id, status, version, stop_status, n_tasks, n_running, n_success, n_interrupted, reserve_tries,
+SELECT job_no, job_id, status, version, stop_status, suspended, n_tasks, n_running, n_success, n_interrupted, reserve_tries,
        norn.ms(deadline_at) AS deadline_ms, norn.ms(now()) AS now_ms,
        (SELECT json_agg(json_build_array(s.status, s.n)) FROM (
             SELECT t.status, count(*) AS n FROM norn.task t

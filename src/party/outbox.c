@@ -128,6 +128,7 @@ static const struct command commands[] = {
 	{"task_report", "/v2/scheduler/task/report", refused, false},
 	{"resource_wake", "/v2/scheduler/job/wake", refused, false},
 	{"job_stop", "/v2/scheduler/job/stop", refused, false},
+	{"job_rerun", "/v2/partner/job/rerun", job_started, true},
 };
 
 static const struct command *find_command(const char *name)

@@ -11,6 +11,7 @@
 #include "dag/dag.h"
 #include "party/catalog.h"
 #include "party/channel.h"
+#include "party/control.h"
 #include "party/create.h"
 
 #include <stdlib.h>
@@ -453,6 +454,7 @@ const struct http_route partner_routes[] = {
 	COMMAND("/v2/partner/job/status/update", "The job is over"),
 	COMMAND("/v2/partner/job/update", "Progress of the job"),
 	COMMAND("/v2/partner/job/stop", "Stop what still runs of the job"),
+	{"POST", "/v2/partner/job/rerun", control_handle_partner_rerun, 0, 64 << 20, "The job runs once more"},
 	COMMAND("/v2/partner/task/start", "Start the party's process of a task"),
 	COMMAND("/v2/partner/task/stop", "The task is over; stop what still runs"),
 	COMMAND("/v2/partner/task/collect", "Status of the party's process"),

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "party/control.h"
 #include "party/partner.h"
 #include "party/submit.h"
 
@@ -197,6 +198,9 @@ const struct http_route scheduler_routes[] = {
 	 "Submit a job that this site schedules"},
 	{"POST", "/v2/scheduler/job/stop", handle_stop, 0, 0, "Stop a job that this site schedules"},
 	{"POST", "/v2/scheduler/job/wake", handle_wake, 0, 0, "Resources were released: try the job again"},
+	{"POST", "/v2/scheduler/job/rerun", control_handle_scheduler, 0, 0, "Run a job again"},
+	{"POST", "/v2/scheduler/job/suspend", control_handle_scheduler, 0, 0, "Start nothing new of a job"},
+	{"POST", "/v2/scheduler/job/resume", control_handle_scheduler, 0, 0, "Go on with a suspended job"},
 	{"POST", "/v2/scheduler/task/report", handle_report, 0, 0, "Status of a party's process"},
 };
 const size_t scheduler_n_routes = ARRAY_LEN(scheduler_routes);

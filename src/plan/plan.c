@@ -32,6 +32,7 @@ const char *plan_reason_name(enum plan_reason r)
 		[WHY_DEADLINE] = "deadline",
 		[WHY_TASKS_DONE] = "tasks_done",
 		[WHY_TASK_FAILED] = "task_failed",
+		[WHY_SUSPENDED] = "suspended",
 	};
 	return (size_t)r < ARRAY_LEN(names) ? names[r] : "?";
 }
@@ -180,6 +181,11 @@ static void plan_waiting(struct planner *p)
 		due(p, p->now_ms + p->policy->reserve_ttl_ms);
 		return;
 	}
+	if (j->suspended) {
+		if (granted > 0)
+			effect(p, PLAN_RELEASE, WHY_SUSPENDED);
+		return;
+	}
 	if (granted == j->n_parties) {
 		effect(p, PLAN_JOB_STATUS, WHY_RESOURCES_GRANTED)->status = ST_RUNNING;
 		j->status = ST_RUNNING;
@@ -280,6 +286,10 @@ static bool start_tasks(struct planner *p)
 		struct plan_task *t = &j->tasks[i];
 		if (t->status != ST_WAITING || t->deps_left > 0)
 			continue;
+		if (j->suspended) {
+			later = true;
+			continue;
+		}
 		if (t->retry_at_ms > p->now_ms) {
 			due(p, t->retry_at_ms);
 			later = true;

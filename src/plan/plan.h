@@ -47,6 +47,7 @@ struct plan_edge {
 struct plan_job {
 	enum status status;
 	enum status stop_status; /* ST_COUNT: nobody asked to stop */
+	bool suspended;		 /* starts nothing new */
 	struct status_counts counts; /* of all tasks, current attempts */
 	int n_parties;
 	struct plan_party *parties;
@@ -84,6 +85,7 @@ enum plan_reason {
 	WHY_DEADLINE,
 	WHY_TASKS_DONE,
 	WHY_TASK_FAILED,
+	WHY_SUSPENDED,
 };
 const char *plan_reason_name(enum plan_reason r);
 

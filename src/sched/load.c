@@ -144,6 +144,7 @@ static void load_jobs(struct cycle *c, const struct db_result *r)
 		j->plan.stop_status = db_is_null(r, L_JOBS, i, "stop_status")
 					  ? ST_COUNT
 					  : parse_status(db_get(r, L_JOBS, i, "stop_status"));
+		j->plan.suspended = db_get_bool(r, L_JOBS, i, "suspended");
 		j->plan.reserve_tries = (int)db_get_int(r, L_JOBS, i, "reserve_tries");
 		j->plan.deadline_ms = db_get_int(r, L_JOBS, i, "deadline_ms");
 		load_counts(j, r, i);
