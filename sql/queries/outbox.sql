@@ -15,7 +15,8 @@ RETURNING o.outbox_no, o.lease_no, o.dest_party_id, o.src_party_id, o.job_id, o.
           o.tries, r.url, o.give_up_at <= now() AS too_late, o.last_error;
 
 -- name: outbox_next_due
-SELECT greatest(0, norn.ms(min(due_at)) - norn.ms(clock_timestamp())) AS wait_ms FROM norn.outbox;
+SELECT CASE WHEN count(*) > 0 THEN greatest(0, norn.ms(min(due_at)) - norn.ms(clock_timestamp())) END AS wait_ms
+  FROM norn.outbox;
 
 -- name: outbox_done
 DELETE FROM norn.outbox WHERE outbox_no = $1 AND lease_no = $2;

@@ -11,7 +11,8 @@ RETURNING w.job_no, w.lease_no, w.poke;
 
 -- name: sched_next_due
 -- ms until the next row is due; null when there is none
-SELECT greatest(0, norn.ms(min(due_at)) - norn.ms(clock_timestamp())) AS wait_ms FROM norn.job_work;
+SELECT CASE WHEN count(*) > 0 THEN greatest(0, norn.ms(min(due_at)) - norn.ms(clock_timestamp())) END AS wait_ms
+  FROM norn.job_work;
 
 -- name: sched_load_jobs
 SELECT job_no, job_id, status, version, stop_status, suspended, n_tasks, n_running, n_success, n_interrupted, reserve_tries,
