@@ -130,7 +130,7 @@ static json_t *local_tasks(struct control *c, json_t *providers, struct err *e)
 		json_t *payload = party_create_payload(d, (int)i, c->job_id, &def, e);
 		ok = payload != NULL && party_create_settle(payload, c->node->conf, providers, e);
 		if (ok) {
-			char no[16];
+			char no[24];
 			snprintf(no, sizeof(no), "%zu", i);
 			json_object_set(all, no, json_object_get(payload, "tasks"));
 		}
