@@ -39,12 +39,16 @@ run_unit()
 {
 	find "$BUILD_TEST" -name '*.trs' -delete 2>/dev/null
 	printf '\n%smake check%s\n' "$BOLD" "$RESET"
-	rc=0
-	make -C "$BUILD_TEST" -k -s -j"$(build_jobs)" check >"$BUILD_TEST/check.out" 2>&1 || rc=$?
-	sed -n 's/^\(PASS\|FAIL\|SKIP\|ERROR\|XPASS\): /  \1  /p' "$BUILD_TEST/check.out" | sort
+	rc_file=$BUILD_TEST/check.rc
+	{
+		rc=0
+		make -C "$BUILD_TEST" -k -s -j"$(build_jobs)" check 2>&1 || rc=$?
+		echo "$rc" >"$rc_file"
+	} | tee "$BUILD_TEST/check.out" |
+		sed -un 's/^\(PASS\|FAIL\|SKIP\|ERROR\|XPASS\): /  \1  /p'
 	before=$FAILED
 	count_unit "$BUILD_TEST/check.list"
-	if [ "$rc" -ne 0 ] && [ "$FAILED" -eq "$before" ]; then
+	if [ "$(cat "$rc_file")" != 0 ] && [ "$FAILED" -eq "$before" ]; then
 		FAILED=$((FAILED + 1))
 		printf '\n%smake check itself failed%s\n' "$RED" "$RESET"
 		tail -n 40 "$BUILD_TEST/check.out" | sed 's/^/    /'
