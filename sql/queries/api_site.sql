@@ -6,16 +6,6 @@ SELECT COALESCE(json_agg(json_build_object('party_id', party_id, 'url', url, 'lo
            ORDER BY party_id), '[]') AS data
   FROM norn.site_route;
 
--- name: api_route_add
-INSERT INTO norn.site_route (party_id, url) VALUES ($1, $2)
-    ON CONFLICT (party_id) DO UPDATE SET url = EXCLUDED.url, last_error = NULL, last_error_at = NULL;
-
--- name: api_route_remove
-DELETE FROM norn.site_route WHERE party_id = $1;
-
--- name: api_route_url
-SELECT url FROM norn.site_route WHERE party_id = $1;
-
 -- name: api_route_checked
 -- party, error or null
 UPDATE norn.site_route SET last_ok_at = CASE WHEN $2::text IS NULL THEN now() ELSE last_ok_at END,

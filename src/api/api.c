@@ -40,4 +40,7 @@ void api_routes(struct http_server *s)
 	http_server_routes(s, api_output_routes, api_output_n_routes);
 	http_server_routes(s, api_data_routes, api_data_n_routes);
 	http_server_routes(s, api_table_routes, api_table_n_routes);
+	http_server_routes(s, api_log_routes, api_log_n_routes);
+	http_server_routes(s, api_site_routes, api_site_n_routes);
+	http_server_routes(s, api_server_routes, api_server_n_routes);
 }

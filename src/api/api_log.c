@@ -1,0 +1,302 @@
+/* /v2/log: the logs of jobs.
+ * <dirs.logs>/<job>/<role>/<party>/<task>/<attempt>/{stdout,stderr,component.log}. */
+#include "api/api.h"
+#include "api/logfile.h"
+#include "api/reply.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/js.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_MAX      (64 * 1024)
+#define POLL_FIRST_MS 100
+#define POLL_MAX_MS   500
+
+/* A request for a piece of a log; waits while there is nothing. */
+struct reading {
+	struct http_req *r;
+	json_t *p;
+	bool schedule;
+	const char *file;
+	int64_t offset;
+	int64_t deadline_ms;
+	int step_ms;
+	bool closed;
+	struct event *timer;
+};
+
+static void reading_free(struct reading *q)
+{
+	if (q->timer != NULL)
+		event_free(q->timer);
+	json_decref(q->p);
+	free(q);
+}
+
+static const char *text(const struct reading *q, const char *key)
+{
+	return js_str(q->p, key, NULL);
+}
+
+static void ask(struct reading *q);
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	ask(arg);
+}
+
+static bool log_path(const struct reading *q, int64_t attempt, struct buf *path, struct err *e)
+{
+	const struct node_conf *c = request_node(q->r)->conf;
+	char number[24];
+
+	if (q->schedule)
+		return logfile_path(c->log_dir, path, e, text(q, "job_id"),
+				    "fate_flow_schedule.log", NULL);
+	snprintf(number, sizeof(number), "%lld", (long long)attempt);
+	return logfile_path(c->log_dir, path, e, text(q, "job_id"), text(q, "role"),
+			    text(q, "party_id"), text(q, "task_name"), number, q->file, NULL);
+}
+
+/* true: answered. */
+static bool answer(struct reading *q, int64_t attempt, bool over)
+{
+	struct buf path = {0};
+	struct buf out = {0};
+	struct err e;
+	int64_t next = q->offset;
+	bool at_end = true;
+
+	if (!log_path(q, attempt, &path, &e) ||
+	    !logfile_read(buf_str(&path), q->offset, READ_MAX, over, &out, &next, &at_end, &e)) {
+		reply_err(q->r, &e);
+	} else if (out.len == 0 && !over && !q->closed && clock_mono_ms() < q->deadline_ms &&
+		   !request_node(q->r)->stopping) {
+		buf_free(&path);
+		return false;
+	} else {
+		reply_ok(q->r, json_pack("{s:I, s:o, s:b, s:I}", "offset", (json_int_t)next, "text",
+					 json_stringn(buf_str(&out), out.len), "end",
+					 (int)(over && at_end), "attempt", (json_int_t)attempt));
+	}
+	buf_free(&path);
+	buf_free(&out);
+	return true;
+}
+
+static void on_state(struct db_result *res, void *arg)
+{
+	struct reading *q = arg;
+
+	if (db_error(res) != NULL) {
+		http_req_on_close(q->r, NULL, NULL);
+		reply_db_err(q->r, res);
+		reading_free(q);
+		return;
+	}
+	if (db_rows(res, 0) == 0) {
+		http_req_on_close(q->r, NULL, NULL);
+		if (q->schedule)
+			reply_code(q->r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s]",
+				   text(q, "job_id"));
+		else
+			reply_code(q->r, ERR_TASK_NOT_FOUND,
+				   "No found task: job_id[%s],role[%s],party_id[%s],task_name[%s]",
+				   text(q, "job_id"), text(q, "role"), text(q, "party_id"),
+				   text(q, "task_name"));
+		reading_free(q);
+		return;
+	}
+	if (q->closed || clock_mono_ms() >= q->deadline_ms)
+		http_req_on_close(q->r, NULL, NULL);
+	if (answer(q, db_get_int(res, 0, 0, "attempt"), db_get_bool(res, 0, 0, "over"))) {
+		reading_free(q);
+		return;
+	}
+	const struct timeval tv = {0, q->step_ms * 1000};
+	evtimer_add(q->timer, &tv);
+	q->step_ms = q->step_ms * 5 / 4 > POLL_MAX_MS ? POLL_MAX_MS : q->step_ms * 5 / 4;
+}
+
+static void ask(struct reading *q)
+{
+	static const char *const names[] = {"job_id", "role", "party_id", "task_name"};
+	struct db_batch *b = one_statement(q->r, q->schedule ? Q_API_LOG_JOB : Q_API_LOG_RUN);
+
+	bind_texts(b, q->p, names, q->schedule ? 1 : ARRAY_LEN(names));
+	if (!q->schedule) {
+		if (json_object_get(q->p, "attempt") != NULL)
+			db_int(b, js_int(q->p, "attempt", 0));
+		else
+			db_null(b);
+	}
+	db_submit(b, on_state, q);
+}
+
+static void on_close(void *arg)
+{
+	struct reading *q = arg;
+
+	q->closed = true;
+	if (evtimer_pending(q->timer, NULL)) {
+		const struct timeval now = {0, 0};
+		evtimer_add(q->timer, &now);
+	}
+}
+
+/* Answers what is wrong with the parameters; NULL then. */
+static const char *file_of(struct http_req *r, const json_t *p)
+{
+	static const char *const logs[][2] = {{"stdout", "stdout"},
+					      {"stderr", "stderr"},
+					      {"component", "component.log"},
+					      {"schedule", "fate_flow_schedule.log"}};
+	static const char *const needed[] = {"role", "party_id", "task_name"};
+	const char *log = js_str(p, "log", "");
+
+	if (js_int(p, "offset", 0) < 0 || js_int(p, "wait_ms", 0) < 0 ||
+	    js_int(p, "wait_ms", 0) > 30000 || js_int(p, "attempt", 0) < 0 ||
+	    js_int(p, "attempt", 0) > INT32_MAX) {
+		reply_code(r, ERR_API_PARAMETER,
+			   "offset and attempt are not negative, wait_ms is at most 30000");
+		return NULL;
+	}
+	for (size_t i = 0; !str_eq(log, "schedule") && i < ARRAY_LEN(needed); i++) {
+		if (js_str(p, needed[i], NULL) == NULL) {
+			reply_code(r, ERR_API_PARAMETER, "%s: needed for the log '%s'", needed[i],
+				   log);
+			return NULL;
+		}
+	}
+	for (size_t i = 0; i < ARRAY_LEN(logs); i++) {
+		if (str_eq(log, logs[i][0]))
+			return logs[i][1];
+	}
+	reply_code(r, ERR_API_PARAMETER,
+		   "log: '%.100s' is not schedule, stdout, stderr or component", log);
+	return NULL;
+}
+
+static void log_read(struct http_req *r, void *arg)
+{
+	static const struct param params[] = {
+	    {"job_id", P_STR, true, NULL},     {"log", P_STR, true, NULL},
+	    {"role", P_STR, false, NULL},      {"party_id", P_STR, false, NULL},
+	    {"task_name", P_STR, false, NULL}, {"attempt", P_INT, false, NULL},
+	    {"offset", P_INT, false, "0"},     {"wait_ms", P_INT, false, "0"},
+	};
+	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+
+	if (p == NULL)
+		return;
+	const char *file = file_of(r, p);
+	if (file == NULL) {
+		json_decref(p);
+		return;
+	}
+	struct reading *q = mem_zalloc(sizeof(*q));
+	q->r = r;
+	q->p = p;
+	q->schedule = str_eq(js_str(p, "log", ""), "schedule");
+	q->file = file;
+	q->offset = js_int(p, "offset", 0);
+	q->deadline_ms = clock_mono_ms() + js_int(p, "wait_ms", 0);
+	q->step_ms = POLL_FIRST_MS;
+	q->timer = evtimer_new(request_node(r)->base, on_timer, q);
+	http_req_on_close(r, on_close, q);
+	ask(q);
+}
+
+/* ---- FATE's logs: lines by number ---- */
+
+/* The file behind FATE's log type, in the latest attempt there is; false: unknown type or no file.
+ */
+static bool typed_path(struct http_req *r, const json_t *p, struct buf *path, bool *known)
+{
+	static const char *const types[][2] = {{"task_error", "stderr"},
+					       {"task_warning", "stderr"},
+					       {"task_info", "stdout"},
+					       {"task_debug", "stdout"}};
+	const char *type = js_str(p, "log_type", "");
+	const char *log_dir = request_node(r)->conf->log_dir;
+	struct err e;
+
+	*known = true;
+	if (str_eq(type, "schedule_info"))
+		return logfile_path(log_dir, path, &e, js_str(p, "job_id", ""),
+				    "fate_flow_schedule.log", NULL);
+	if (str_eq(type, "schedule_error"))
+		return logfile_path(log_dir, path, &e, js_str(p, "job_id", ""),
+				    "fate_flow_schedule_error.log", NULL);
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		if (!str_eq(type, types[i][0]))
+			continue;
+		return js_str(p, "task_name", NULL) != NULL && js_str(p, "role", NULL) != NULL &&
+		       js_str(p, "party_id", NULL) != NULL &&
+		       logfile_path(log_dir, path, &e, js_str(p, "job_id", ""),
+				    js_str(p, "role", ""), js_str(p, "party_id", ""),
+				    js_str(p, "task_name", ""), NULL) &&
+		       logfile_latest(path, types[i][1]);
+	}
+	*known = false;
+	return false;
+}
+
+static void log_count(struct http_req *r, void *arg)
+{
+	static const struct param params[] = {
+	    {"log_type", P_STR, true, NULL},   {"job_id", P_STR, true, NULL},
+	    {"role", P_STR, false, NULL},      {"party_id", P_STR, false, NULL},
+	    {"task_name", P_STR, false, NULL}, {"instance_id", P_STR, false, NULL},
+	};
+	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	struct buf path = {0};
+	bool known;
+
+	if (p == NULL)
+		return;
+	int64_t n = typed_path(r, p, &path, &known) ? logfile_count(buf_str(&path)) : 0;
+	reply_ok(r, json_integer(n));
+	buf_free(&path);
+	json_decref(p);
+}
+
+static void log_query(struct http_req *r, void *arg)
+{
+	static const struct param params[] = {
+	    {"log_type", P_STR, true, NULL},   {"job_id", P_STR, true, NULL},
+	    {"role", P_STR, true, NULL},       {"party_id", P_STR, true, NULL},
+	    {"task_name", P_STR, false, NULL}, {"begin", P_INT, false, "1"},
+	    {"end", P_INT, false, NULL},       {"instance_id", P_STR, false, NULL},
+	};
+	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	struct buf path = {0};
+	bool known;
+
+	if (p == NULL)
+		return;
+	int64_t begin = js_int(p, "begin", 1);
+	int64_t end = js_int(p, "end", INT64_MAX);
+	bool there = typed_path(r, p, &path, &known);
+	if (!known)
+		reply_code(r, ERR_SERVER, "Exception('no found log type %.100s')",
+			   js_str(p, "log_type", ""));
+	else
+		reply_ok(r, there ? logfile_lines(buf_str(&path), begin > 0 ? begin : 1, end)
+				  : json_array());
+	buf_free(&path);
+	json_decref(p);
+}
+
+const struct http_route api_log_routes[] = {
+    {"GET", "/v2/log/read", log_read, 0, 0, "A log from an offset on, as it grows"},
+    {"GET", "/v2/log/count", log_count, 0, 0, "How many lines a log has"},
+    {"GET", "/v2/log/query", log_query, 0, 0, "Lines of a log by number"},
+};
+const size_t api_log_n_routes = ARRAY_LEN(api_log_routes);

@@ -1,0 +1,184 @@
+/* /v2/server, /v2/component, /v2/provider, and what monitoring asks: /livez, /readyz, /metrics. */
+#include "api/api.h"
+#include "api/reply.h"
+#include "api/requests.h"
+
+#include "base/clock.h"
+#include "base/js.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "party/catalog.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void fateflow(struct http_req *r, void *arg)
+{
+	pass_data(r, one_statement(r, Q_API_FATEFLOW), ERR_OK, NULL);
+}
+
+static void nodes(struct http_req *r, void *arg)
+{
+	pass_data(r, one_statement(r, Q_API_NODES), ERR_OK, NULL);
+}
+
+static void resources(struct http_req *r, void *arg)
+{
+	pass_data(r, one_statement(r, Q_API_RESOURCES), ERR_OK, NULL);
+}
+
+static void provider_query(struct http_req *r, void *arg)
+{
+	static const struct param params[] = {
+	    {"name", P_STR, false, NULL},
+	    {"device", P_STR, false, NULL},
+	    {"version", P_STR, false, NULL},
+	    {"provider_name", P_STR, false, NULL},
+	};
+	static const char *const names[] = {"name", "device", "version", "provider_name"};
+	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+
+	if (p == NULL)
+		return;
+	if (json_object_size(p) == 0) {
+		reply_ok(r, json_array());
+	} else {
+		struct db_batch *b = one_statement(r, Q_API_PROVIDERS);
+		bind_texts(b, p, names, ARRAY_LEN(names));
+		pass_data(r, b, ERR_OK, NULL);
+	}
+	json_decref(p);
+}
+
+/* Of all providers; where two have the same component, that of the default provider. */
+static void on_catalog(json_t *providers, const struct err *e, void *arg)
+{
+	struct http_req *r = arg;
+	const char *preferred = request_node(r)->conf->default_provider;
+	json_t *all;
+	const char *name;
+	json_t *p;
+
+	if (providers == NULL) {
+		reply_err(r, e);
+		return;
+	}
+	all = json_object();
+	json_object_foreach(providers, name, p)
+	{
+		if (str_eq(name, preferred))
+			json_object_update(all, json_object_get(p, "components"));
+		else
+			json_object_update_missing(all, json_object_get(p, "components"));
+	}
+	reply_ok(r, all);
+}
+
+static void component_list(struct http_req *r, void *arg)
+{
+	catalog_get(request_node(r), on_catalog, r);
+}
+
+/* ---- monitoring ---- */
+
+static void reply_plain(struct http_req *r, int status, const char *text)
+{
+	http_reply(r, status, "text/plain; charset=utf-8", text, strlen(text));
+}
+
+static void livez(struct http_req *r, void *arg)
+{
+	reply_plain(r, 200, "ok\n");
+}
+
+static void on_ping(struct db_result *res, void *arg)
+{
+	struct http_req *r = arg;
+	const struct node *n = request_node(r);
+	struct buf text = {0};
+	bool lease = clock_mono_ms() - n->beat_ms <= n->conf->lease_ms;
+
+	if (db_error(res) != NULL)
+		buf_printf(&text, "database: %s\n", db_error(res)->msg);
+	else
+		buf_adds(&text, "database: ok\n");
+	buf_printf(&text, "node: %s\n",
+		   n->stopping ? "going down"
+		   : lease     ? "ok"
+			       : "its lease has passed, it is registering anew");
+	reply_plain(r, db_error(res) == NULL && lease && !n->stopping ? 200 : 503, buf_str(&text));
+	buf_free(&text);
+}
+
+static void readyz(struct http_req *r, void *arg)
+{
+	db_submit(one_statement(r, Q_DB_PING), on_ping, r);
+}
+
+static void gauge(struct buf *out, const char *name, const char *help, double v)
+{
+	buf_printf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %.17g\n", name, help, name, name, v);
+}
+
+static void add_state(struct buf *out, struct db_result *res)
+{
+	buf_adds(out, "# HELP norn_jobs Jobs scheduled here: those not over, and those submitted "
+		      "in the last hour\n"
+		      "# TYPE norn_jobs gauge\n");
+	for (int i = 0; i < db_rows(res, 0); i++)
+		buf_printf(out, "norn_jobs{status=\"%s\"} %s\n", db_get(res, 0, i, "status"),
+			   db_get(res, 0, i, "n"));
+	gauge(out, "norn_jobs_blocked", "Jobs waiting for resources",
+	      (double)db_get_int(res, 1, 0, "blocked"));
+	gauge(out, "norn_tasks_running", "Component processes of the site",
+	      (double)db_get_int(res, 1, 0, "running"));
+	gauge(out, "norn_tasks_queued", "Tasks waiting for an executor",
+	      (double)db_get_int(res, 1, 0, "queued"));
+	gauge(out, "norn_outbox_messages", "Messages to other sites not yet answered",
+	      (double)db_get_int(res, 1, 0, "outbox"));
+	gauge(out, "norn_outbox_age_seconds", "Age of the oldest of them",
+	      db_get_double(res, 1, 0, "outbox_age_s"));
+	gauge(out, "norn_nodes_alive", "Nodes of the site", (double)db_get_int(res, 1, 0, "nodes"));
+	gauge(out, "norn_cores", "Cores that jobs may reserve",
+	      (double)db_get_int(res, 1, 0, "cores"));
+	gauge(out, "norn_cores_used", "Cores reserved",
+	      (double)db_get_int(res, 1, 0, "cores_used"));
+}
+
+static void on_metrics(struct db_result *res, void *arg)
+{
+	struct http_req *r = arg;
+	struct buf out = {0};
+
+	gauge(&out, "norn_db_up", "Whether the database answers", db_error(res) == NULL ? 1 : 0);
+	buf_printf(
+	    &out,
+	    "# HELP norn_http_requests_total Requests of clients and components to this node\n"
+	    "# TYPE norn_http_requests_total counter\nnorn_http_requests_total %lld\n",
+	    (long long)api_requests());
+	if (db_error(res) == NULL)
+		add_state(&out, res);
+	http_reply(r, 200, "text/plain; version=0.0.4; charset=utf-8", out.data, out.len);
+	buf_free(&out);
+}
+
+static void metrics(struct http_req *r, void *arg)
+{
+	struct db_batch *b = one_statement(r, Q_API_METRICS_JOBS);
+
+	db_add(b, Q_API_METRICS_WORK);
+	db_submit(b, on_metrics, r);
+}
+
+const struct http_route api_server_routes[] = {
+    {"GET", "/v2/server/fateflow", fateflow, 0, 0, "The nodes that are alive, as FATE lists them"},
+    {"GET", "/v2/server/nodes", nodes, 0, 0, "The nodes of the site"},
+    {"GET", "/v2/server/resources", resources, 0, 0, "Cores and memory, and who holds them"},
+    {"GET", "/v2/component/list", component_list, 0, 0,
+     "Descriptions of the registered components"},
+    {"GET", "/v2/provider/query", provider_query, 0, 0, "Registered providers"},
+    {"GET", "/livez", livez, 0, 0, "Whether the process runs"},
+    {"GET", "/readyz", readyz, 0, 0, "Whether the node can work"},
+    {"GET", "/metrics", metrics, 0, 0, "Figures for Prometheus"},
+};
+const size_t api_server_n_routes = ARRAY_LEN(api_server_routes);

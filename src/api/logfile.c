@@ -1,0 +1,215 @@
+#include "api/logfile.h"
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LINES_MAX_BYTES (4 << 20)
+#define LINES_MAX       10000 /* in one answer */
+
+bool logfile_path(const char *dir, struct buf *out, struct err *e, const char *part, ...)
+{
+	bool ok = true;
+	va_list ap;
+
+	buf_adds(out, dir);
+	va_start(ap, part);
+	for (const char *p = part; ok && p != NULL; p = va_arg(ap, const char *)) {
+		ok = str_is_name(p, 128);
+		if (ok)
+			buf_printf(out, "/%s", p);
+		else
+			err_set(e, ERR_API_PARAMETER, "'%.128s' is not a name", p);
+	}
+	va_end(ap);
+	return ok;
+}
+
+bool logfile_latest(struct buf *dir, const char *file)
+{
+	DIR *d = opendir(buf_str(dir));
+	int64_t best = -1;
+	struct dirent *entry;
+
+	while (d != NULL && (entry = readdir(d)) != NULL) {
+		int64_t n;
+		if (isdigit((unsigned char)entry->d_name[0]) && str_to_i64(entry->d_name, &n) &&
+		    n > best)
+			best = n;
+	}
+	if (d != NULL)
+		closedir(d);
+	if (best >= 0)
+		buf_printf(dir, "/%lld/%s", (long long)best, file);
+	return best >= 0;
+}
+
+/* ---- text ---- */
+
+/* Length of the UTF-8 character at p, 0 when what is there is none, -1 when it may only be cut off.
+ */
+static int char_len(const unsigned char *p, size_t left)
+{
+	int n = p[0] < 0x80                   ? 1
+		: p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+		: (p[0] & 0xf0) == 0xe0       ? 3
+		: p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+					      : 0;
+
+	if (n == 0 || p[0] == 0)
+		return 0;
+	for (int i = 1; i < n; i++) {
+		if ((size_t)i >= left)
+			return -1;
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	return str_is_utf8((const char *)p, (size_t)n) ? n : 0;
+}
+
+/* Returns how many bytes were taken. */
+static size_t add_text(struct buf *out, const char *data, size_t len, bool final)
+{
+	const unsigned char *p = (const unsigned char *)data;
+	size_t i = 0;
+
+	while (i < len) {
+		int n = char_len(p + i, len - i);
+		if (n < 0 && !final)
+			break;
+		if (n <= 0) {
+			buf_adds(out, "\xef\xbf\xbd");
+			i++;
+		} else {
+			buf_add(out, p + i, (size_t)n);
+			i += (size_t)n;
+		}
+	}
+	return i;
+}
+
+bool logfile_read(const char *path, int64_t offset, size_t max, bool final, struct buf *out,
+		  int64_t *next, bool *at_end, struct err *e)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	*next = offset;
+	*at_end = true;
+	if (fd < 0 && errno == ENOENT)
+		return true;
+	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		if (fd >= 0)
+			close(fd);
+		return err_set(e, ERR_FILE_NOT_FOUND, "the log cannot be read: %s",
+			       fd < 0 ? strerror(errno) : "no regular file");
+	}
+	char *block = mem_alloc(max);
+	ssize_t n = pread(fd, block, max, (off_t)offset);
+	int saved = errno;
+	close(fd);
+	if (n > 0) {
+		/* Only at the end of a log that grows no more is a cut character an error. */
+		bool last = final && offset + n >= (int64_t)st.st_size;
+		*next = offset + (int64_t)add_text(out, block, (size_t)n, last);
+		*at_end = *next >= (int64_t)st.st_size;
+	}
+	free(block);
+	return n >= 0 || err_set(e, ERR_IO, "the log cannot be read: %s", strerror(saved));
+}
+
+/* ---- lines ---- */
+
+static void load(const char *path, struct buf *out)
+{
+	int64_t next;
+	bool at_end;
+	struct err e;
+
+	if (!logfile_read(path, 0, LINES_MAX_BYTES, true, out, &next, &at_end, &e))
+		buf_reset(out);
+}
+
+int64_t logfile_count(const char *path)
+{
+	struct buf b = {0};
+	int64_t n = 0;
+
+	load(path, &b);
+	for (size_t i = 0; i < b.len; i++)
+		n += b.data[i] == '\n';
+	buf_free(&b);
+	return n;
+}
+
+/* Length of an IPv4 address at s, 0 when there is none. */
+static size_t ipv4_len(const char *s, size_t len)
+{
+	size_t i = 0;
+
+	for (int part = 0; part < 4; part++) {
+		size_t digits = 0;
+		while (i + digits < len && digits < 3 && isdigit((unsigned char)s[i + digits]))
+			digits++;
+		if (digits == 0)
+			return 0;
+		i += digits;
+		if (part < 3) {
+			if (i >= len || s[i] != '.')
+				return 0;
+			i++;
+		}
+	}
+	return i < len && isdigit((unsigned char)s[i]) ? 0 : i;
+}
+
+static json_t *masked(const char *s, size_t len)
+{
+	struct buf out = {0};
+	size_t i = 0;
+
+	while (i < len) {
+		bool fresh = i == 0 || !isdigit((unsigned char)s[i - 1]);
+		size_t n = fresh ? ipv4_len(s + i, len - i) : 0;
+		if (n > 0) {
+			buf_adds(&out, "xxx.xxx.xxx.xxx");
+			i += n;
+		} else {
+			buf_addc(&out, s[i++]);
+		}
+	}
+	json_t *v = json_stringn(buf_str(&out), out.len);
+	buf_free(&out);
+	return v;
+}
+
+json_t *logfile_lines(const char *path, int64_t begin, int64_t end)
+{
+	struct buf b = {0};
+	json_t *lines = json_array();
+	int64_t number = 1;
+
+	load(path, &b);
+	for (size_t i = 0; i < b.len && number <= end && json_array_size(lines) < LINES_MAX;
+	     number++) {
+		const char *stop = memchr(b.data + i, '\n', b.len - i);
+		size_t len = stop != NULL ? (size_t)(stop - b.data) - i : b.len - i;
+		if (number >= begin)
+			json_array_append_new(lines, json_pack("{s:I, s:o}", "line_num",
+							       (json_int_t)number, "content",
+							       masked(b.data + i, len)));
+		i += len + 1;
+	}
+	buf_free(&b);
+	return lines;
+}
