@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* ---- limits, shared by both ends ---- */
+/* ---- limits, shared by both ends; a member that is 0 means its default ---- */
 struct http_limits {
 	size_t max_header_bytes;   /* start line and all headers; default 16 KiB */
 	size_t max_body_bytes;	   /* for routes that say 0; default 8 MiB */
@@ -64,6 +64,7 @@ MUST_CHECK struct http_server *http_server_new(struct event_base *base,
 void http_server_routes(struct http_server *s, const struct http_route *routes, size_t n);
 int http_server_port(const struct http_server *s);
 void http_server_drain(struct http_server *s); /* stops accepting; open requests go on */
+/* With their handlers, or answered and not yet sent before the connection ends. 0 after a drain: all said. */
 int http_server_open_requests(const struct http_server *s);
 void http_server_free(struct http_server *s);
 
@@ -93,7 +94,9 @@ void http_reply_header(struct http_req *r, const char *name, const char *value);
 /* Sends a file of known size with sendfile-like chunking and bounded memory; closes fd. */
 void http_reply_fd(struct http_req *r, int status, const char *content_type, int fd, int64_t len);
 /* Streaming: start, any number of chunks, end. on_room is called when the output queue has drained below
- * 64 KiB; until then http_reply_chunk returns false ("enough for now"; the data was still taken). */
+ * 64 KiB; until then http_reply_chunk returns false ("enough for now"; the data was still taken). When the
+ * client has gone, chunks are dropped and true is returned; a stream that waits for room gets its on_room,
+ * unless it has an on_close. */
 void http_reply_start(struct http_req *r, int status, const char *content_type,
 		      void (*on_room)(struct http_req *r, void *arg), void *arg);
 bool http_reply_chunk(struct http_req *r, const void *data, size_t len);
@@ -115,7 +118,7 @@ typedef void http_response_cb(const struct http_response *res, void *arg);
 
 struct http_call {
 	const char *method;
-	const char *url; /* http://host:port/path?query, https://..., or "unix:/sock" + path below */
+	const char *url; /* http://host:port/path?query, https://..., or unix:/sock:/path?query */
 	const char *const *headers; /* name, value, name, value, ..., NULL; may be NULL */
 	const void *body; /* copied */
 	size_t body_len;
@@ -123,14 +126,16 @@ struct http_call {
 	const char *expect_party; /* https: the certificate must speak for it; NULL: any */
 	int timeout_ms;	  /* for the whole call; 0: 30 s */
 	size_t max_body_bytes; /* 0: 64 MiB */
-	/* Optional: body parts as they come (then res->body is empty). false aborts the call. */
+	/* Optional: the body of a 2xx answer in parts as they come (then res->body is empty). false ends the
+	 * call with ERR_IO. It may cancel its own call. */
 	bool (*on_data)(const void *data, size_t len, void *arg);
 };
 
 MUST_CHECK struct http_client *http_client_new(struct event_base *base, struct tls_ctx *tls,
 					       int max_idle_per_host, struct err *e);
+/* Calls that are open get their callback, with an error, from inside this. */
 void http_client_free(struct http_client *c);
-/* cb is always called exactly once, never from inside this call. Returns a handle for http_call_cancel
+/* NULL only while the client is being freed; cb then never comes. Else cb is always called exactly once, never from inside this call. Returns a handle for http_call_cancel
  * (valid until cb), which makes cb never come. A stale keep-alive connection is retried once on a fresh
  * one if no byte of an answer was seen. */
 void *http_call_start(struct http_client *c, const struct http_call *call, http_response_cb *cb, void *arg);

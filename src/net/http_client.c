@@ -126,14 +126,6 @@ static void on_deliver(evutil_socket_t fd, short what, void *arg)
 	client_leave(c);
 }
 
-static bool is_json_type(const char *type)
-{
-	size_t len = strcspn(type, "; \t");
-
-	return (len == 16 && strncasecmp(type, "application/json", 16) == 0) ||
-	       (len > 5 && strncasecmp(type + len - 5, "+json", 5) == 0);
-}
-
 static void call_done(struct client_call *call)
 {
 	struct client_conn *conn = call->conn;
@@ -156,7 +148,7 @@ static void call_done(struct client_call *call)
 	    .body_len = call->body.len,
 	    .peer = conn->identity, /* also a dead connection lives until we leave */
 	};
-	if (call->body.len > 0 && is_json_type(res.content_type))
+	if (call->body.len > 0 && http_is_json_type(res.content_type))
 		res.json = js_parse(call->body.data, call->body.len, &lim, &ignored);
 	call->cb(&res, call->arg);
 	json_decref(res.json);

@@ -68,7 +68,7 @@ void conn_close(struct http_conn *c)
 		TAILQ_REMOVE(&s->kicks, c, kick_link);
 	}
 	s->n_conns--;
-	if (r != NULL && r->open)
+	if (r != NULL && r->open && r->reply != REPLY_FD)
 		orphan(c, r);
 	else if (r != NULL)
 		req_release(r);
@@ -110,6 +110,7 @@ static void rest(struct http_conn *c)
 	const struct http_limits *lim = &c->server->opts.limits;
 
 	conn_move(c, CONN_IDLE);
+	http_server_resume_accept(c->server);
 	if (http_io_unsent(&c->io) > 0) {
 		http_io_progress(&c->io);
 		http_io_due(&c->io, lim->write_timeout_ms);
@@ -389,6 +390,7 @@ void conn_pump(struct http_conn *c)
 		pump(c); /* the body may be complete now */
 	}
 	c->pumping = false;
+	http_io_throttle(&c->io);
 	if (c->eof)
 		settle_eof(c);
 }

@@ -132,8 +132,9 @@ struct http_server {
 	int n_conns, n_open, n_pool;
 	int depth; /* callbacks of this server on the stack */
 	bool draining, freed;
-	struct buf out;  /* scratch: a head, with its body when that is small */
-	struct buf text; /* scratch: the JSON text of an answer */
+	bool accept_paused; /* all connections are busy */
+	struct buf out;     /* scratch: a head, with its body when that is small */
+	struct buf text;    /* scratch: the JSON text of an answer */
 	char id_prefix[17];
 	uint64_t id_next;
 	int64_t date_s;
@@ -145,7 +146,7 @@ struct http_server {
 void http_server_enter(struct http_server *s);
 void http_server_leave(struct http_server *s);
 void http_server_kick(struct http_server *s, struct http_conn *c);
-void http_server_resume_accept(struct http_server *s);
+void http_server_resume_accept(struct http_server *s); /* a connection has ended or is idle */
 const char *http_server_date(struct http_server *s);
 
 /* ---- connections ---- */

@@ -84,7 +84,6 @@ bool http_io_open(struct http_io *io, struct event_base *base, int fd, SSL *ssl,
 	event_assign(&io->timer, base, -1, 0, timer_fired, io);
 	io->has_timer = true;
 	bufferevent_setcb(io->bev, calls->on_read, calls->on_write, calls->on_event, arg);
-	bufferevent_setwatermark(io->bev, EV_READ, 0, HTTP_IO_IN_MAX);
 	bufferevent_setwatermark(io->bev, EV_WRITE, HTTP_IO_OUT_HIGH, 0);
 	if (bufferevent_enable(io->bev, EV_READ | EV_WRITE) != 0) {
 		http_io_close(io);
@@ -219,6 +218,20 @@ void http_io_drop(struct http_io *io, size_t n)
 {
 	if (io->bev != NULL && n > 0)
 		evbuffer_drain(bufferevent_get_input(io->bev), n);
+}
+
+void http_io_throttle(struct http_io *io)
+{
+	if (io->bev == NULL)
+		return;
+	bool full = http_io_unread(io) >= HTTP_IO_IN_MAX;
+	if (full == io->paused)
+		return;
+	io->paused = full;
+	if (full)
+		bufferevent_disable(io->bev, EV_READ);
+	else
+		bufferevent_enable(io->bev, EV_READ);
 }
 
 size_t http_io_read_direct(struct http_io *io, void *out, size_t size)

@@ -23,6 +23,7 @@ struct http_io {
 	struct event timer;
 	bool has_timer;
 	bool broken;         /* a write failed: nothing more will arrive there */
+	bool paused;         /* by http_io_throttle() */
 	int64_t due_ms;      /* 0: none; monotonic */
 	int64_t armed_ms;    /* when the timer will really fire; 0: not armed */
 	uint64_t total;      /* bytes given to http_io_send(), ever */
@@ -56,6 +57,12 @@ bool http_io_progress(struct http_io *io);
 const char *http_io_peek(struct http_io *io, size_t *len);
 void http_io_drop(struct http_io *io, size_t n);
 size_t http_io_unread(const struct http_io *io);
+/*
+ * Stops reading when HTTP_IO_IN_MAX bytes are unread, and goes on when they are fewer; to be called
+ * when either may have changed. (The read watermark of bufferevents would do this by itself, but
+ * those of libevent 2.1 with TLS stall then: they lose what OpenSSL has decrypted already.)
+ */
+void http_io_throttle(struct http_io *io);
 /* Straight from the socket of a plain connection whose input is drained; 0 when that is not to be
  * had. */
 size_t http_io_read_direct(struct http_io *io, void *out, size_t size);

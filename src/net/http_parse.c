@@ -74,6 +74,29 @@ bool http_is_token(const char *s, size_t len)
 	return len > 0 && all_class(s, len, C_TOKEN);
 }
 
+int http_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+bool http_is_json_type(const char *type)
+{
+	static const char prefix[] = "application/";
+
+	if (type == NULL || strncasecmp(type, prefix, sizeof(prefix) - 1) != 0)
+		return false;
+	const char *sub = type + sizeof(prefix) - 1;
+	size_t len = strcspn(sub, "; \t");
+	return (len == 4 && strncasecmp(sub, "json", 4) == 0) ||
+	       (len > 5 && strncasecmp(sub + len - 5, "+json", 5) == 0);
+}
+
 void http_parser_init(struct http_parser *p, enum http_kind kind)
 {
 	init_classes();
@@ -467,20 +490,9 @@ static enum http_event give(struct http_parser *p, const char *data, size_t len,
 	return HTTP_DATA;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static enum http_event chunk_size_byte(struct http_parser *p, char c)
 {
-	int digit = hex_digit(c);
+	int digit = http_hex_digit(c);
 
 	if (digit >= 0) {
 		if (p->count == 0)

@@ -86,5 +86,8 @@ const char *http_parser_target(const struct http_parser *p);
 const char *http_parser_field(const struct http_parser *p, const char *name);
 
 bool http_is_token(const char *s, size_t len); /* RFC 9110 token, not empty */
+int http_hex_digit(char c);                    /* -1: none */
+/* A Content-Type: application/json or application/<anything>+json, with or without parameters. */
+bool http_is_json_type(const char *type);
 
 #endif

@@ -239,7 +239,6 @@ void http_reply_fd(struct http_req *r, int status, const char *content_type, int
 	r->reply = REPLY_FD;
 	/* From here on the connection finishes the answer by itself. */
 	r->on_close = NULL;
-	req_closed(r);
 	reply_fd_pump(r);
 	http_server_leave(s);
 }

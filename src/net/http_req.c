@@ -166,22 +166,9 @@ bool req_spool_write(struct http_req *r, const char *data, size_t len, struct er
 	return true;
 }
 
-/* application/json and application/<anything>+json, with or without parameters */
-static bool is_json_type(const char *type)
-{
-	static const char prefix[] = "application/";
-
-	if (type == NULL || strncasecmp(type, prefix, sizeof(prefix) - 1) != 0)
-		return false;
-	const char *sub = type + sizeof(prefix) - 1;
-	size_t len = strcspn(sub, "; \t");
-	return (len == 4 && strncasecmp(sub, "json", 4) == 0) ||
-	       (len > 5 && strncasecmp(sub + len - 5, "+json", 5) == 0);
-}
-
 void req_parse_json(struct http_req *r)
 {
-	if (r->body.len == 0 || !is_json_type(http_parser_field(&r->parser, "content-type")))
+	if (r->body.len == 0 || !http_is_json_type(http_parser_field(&r->parser, "content-type")))
 		return;
 	struct js_limits lim = js_limits_default;
 	if (lim.max_bytes < r->body.len)

@@ -154,6 +154,7 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 		log_warn(LOG_CTX_NONE, "all %d connections are busy: a new one was refused",
 			 s->opts.limits.max_connections);
 		close(fd);
+		s->accept_paused = true;
 		evconnlistener_disable(l);
 	} else {
 		conn_accept(s, fd, sa, (socklen_t)len);
@@ -163,13 +164,18 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 
 void http_server_resume_accept(struct http_server *s)
 {
-	if (s->listener != NULL && !s->draining && s->n_conns < s->opts.limits.max_connections)
-		evconnlistener_enable(s->listener);
+	if (!s->accept_paused || s->listener == NULL)
+		return;
+	s->accept_paused = false;
+	evconnlistener_enable(s->listener);
 }
 
 static void on_accept_pause_over(evutil_socket_t fd, short what, void *arg)
 {
-	http_server_resume_accept(arg);
+	struct http_server *s = arg;
+
+	if (s->listener != NULL && !s->accept_paused)
+		evconnlistener_enable(s->listener);
 }
 
 static void on_accept_error(struct evconnlistener *l, void *arg)
@@ -178,6 +184,7 @@ static void on_accept_error(struct evconnlistener *l, void *arg)
 	struct timeval tv = {.tv_usec = ACCEPT_PAUSE_MS * 1000};
 
 	log_error(LOG_CTX_NONE, "cannot accept connections: %s", strerror(errno));
+	/* Not accept_paused: every answered request would try, and fail, again. */
 	evconnlistener_disable(l);
 	event_add(s->accept_event, &tv);
 }
@@ -396,7 +403,13 @@ void http_server_drain(struct http_server *s)
 
 int http_server_open_requests(const struct http_server *s)
 {
-	return s->n_open;
+	const struct http_conn *c;
+	int unsent = 0;
+
+	TAILQ_FOREACH(c, &s->busy, link)
+	if (c->state == CONN_FLUSH)
+		unsent++;
+	return s->n_open + unsent;
 }
 
 void http_server_free(struct http_server *s)

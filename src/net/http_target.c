@@ -1,5 +1,6 @@
 #include "config.h"
 #include "net/http_target.h"
+#include "net/http_parse.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -22,17 +23,6 @@ void http_target_free(struct http_target *t)
 	memset(t, 0, sizeof(*t));
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Append s[0, len) decoded; false on a malformed escape or an encoded NUL. */
 static bool decode(struct buf *out, const char *s, size_t len, bool plus_is_space)
 {
@@ -53,8 +43,8 @@ static bool decode(struct buf *out, const char *s, size_t len, bool plus_is_spac
 		}
 		if (len - i < 3)
 			return false;
-		int hi = hex_digit(s[i + 1]);
-		int lo = hex_digit(s[i + 2]);
+		int hi = http_hex_digit(s[i + 1]);
+		int lo = http_hex_digit(s[i + 2]);
 		if (hi < 0 || lo < 0 || (hi == 0 && lo == 0))
 			return false;
 		buf_addc(out, (char)(unsigned char)(hi * 16 + lo));

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define WAIT_MS 5000 /* longer than anything that should happen takes */
+#define WAIT_MS 30000 /* longer than anything that should happen takes, also under valgrind */
 
 extern struct event_base *loop;
 
