@@ -60,7 +60,7 @@ WHERE
 demo_loss()
 {
 	for s in guest arbiter; do
-		norn_at "$s" metric show "$1" lr_0 --role "$s" --name loss 2>/dev/null && return 0
+		norn_at "$s" metric show "$1" lr_0 --role "$s" --curves 2>/dev/null && return 0
 	done
 	echo 'dev: no loss curve was recorded' >&2
 	return 1

@@ -50,13 +50,30 @@ static void draw_line(struct canvas *cv, unsigned char *cells, int x0, int y0, i
 	}
 }
 
-static void bounds(const double *v, size_t n, double *lo, double *hi)
+static void draw_curve(struct canvas *cv, const double *xs, const double *ys, size_t n)
 {
-	*lo = *hi = v[0];
-	for (size_t i = 1; i < n; i++) {
+	int px = 0, py = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		int x = dot_x(cv, xs[i]), y = dot_y(cv, ys[i]);
+
+		draw_line(cv, cv->cells, i > 0 ? px : x, i > 0 ? py : y, x, y);
+		px = x;
+		py = y;
+	}
+}
+
+static void extend(const double *v, size_t n, double *lo, double *hi)
+{
+	for (size_t i = 0; i < n; i++) {
 		*lo = v[i] < *lo ? v[i] : *lo;
 		*hi = v[i] > *hi ? v[i] : *hi;
 	}
+}
+
+/* A flat curve still needs an axis. */
+static void widen(double *lo, double *hi)
+{
 	if (*hi - *lo < 1e-12) {
 		double pad = fabs(*hi) > 0 ? fabs(*hi) * 0.05 : 0.5;
 
@@ -123,10 +140,10 @@ void chart_draw(const struct chart *ch, struct buf *out)
 {
 	struct canvas cv = {.cols = ch->width - LABEL_WIDTH - 2, .rows = ch->height};
 	size_t size;
-	int px = 0, py = 0;
 
 	for (size_t i = 0; i < ch->n; i++)
-		if (!isfinite(ch->x[i]) || !isfinite(ch->y[i]))
+		if (!isfinite(ch->x[i]) || !isfinite(ch->y[i]) ||
+		    (ch->y2 != NULL && !isfinite(ch->y2[i])))
 			return;
 	if (ch->n == 0)
 		return;
@@ -135,20 +152,22 @@ void chart_draw(const struct chart *ch, struct buf *out)
 	size = (size_t)cv.cols * (size_t)cv.rows;
 	cv.cells = mem_zalloc(size);
 	cv.faint = mem_zalloc(size);
-	bounds(ch->x, ch->n, &cv.x_min, &cv.x_max);
-	bounds(ch->y, ch->n, &cv.y_min, &cv.y_max);
+	cv.x_min = cv.x_max = ch->x[0];
+	cv.y_min = cv.y_max = ch->y[0];
+	extend(ch->x, ch->n, &cv.x_min, &cv.x_max);
+	extend(ch->y, ch->n, &cv.y_min, &cv.y_max);
+	if (ch->y2 != NULL)
+		extend(ch->y2, ch->n, &cv.y_min, &cv.y_max);
+	widen(&cv.x_min, &cv.x_max);
+	widen(&cv.y_min, &cv.y_max);
 	if (ch->diagonal)
 		for (int x = 0; x < cv.cols * DOTS_X; x += 4)
 			set_dot(&cv, cv.faint, x,
 				(cv.rows * DOTS_Y - 1) -
 				    (int)((double)x / (cv.cols * DOTS_X) * (cv.rows * DOTS_Y)));
-	for (size_t i = 0; i < ch->n; i++) {
-		int x = dot_x(&cv, ch->x[i]), y = dot_y(&cv, ch->y[i]);
-
-		draw_line(&cv, cv.cells, i > 0 ? px : x, i > 0 ? py : y, x, y);
-		px = x;
-		py = y;
-	}
+	draw_curve(&cv, ch->x, ch->y, ch->n);
+	if (ch->y2 != NULL)
+		draw_curve(&cv, ch->x, ch->y2, ch->n);
 	if (strcmp(ch->y_label, ch->title) == 0)
 		buf_printf(out, "%*s\n", LABEL_WIDTH, ch->title);
 	else

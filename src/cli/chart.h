@@ -9,6 +9,7 @@ struct chart {
 	const char *title;
 	const char *x_label, *y_label;
 	const double *x, *y; /* n >= 1 finite points; x need not ascend */
+	const double *y2;    /* a second line over the same x; may be NULL */
 	size_t n;
 	bool diagonal; /* also the line from the lower left to the upper right corner */
 	bool utf8;

@@ -69,34 +69,52 @@ static void print_scalars(const struct cli *c, const struct metric_set *set)
 	table_free(t);
 }
 
-static void print_curves(const struct cli *c, const struct metric_set *set)
+static void print_curve(const struct cli *c, const struct metric_curve *v)
 {
 	int width =
 	    c->out_tty && text_terminal_width() < CHART_WIDTH ? text_terminal_width() : CHART_WIDTH;
+	struct chart ch = {
+	    .title = v->name,
+	    .x_label = v->x_label,
+	    .y_label = v->y_label,
+	    .x = v->x,
+	    .y = v->y,
+	    .y2 = v->two_lines ? v->y2 : NULL,
+	    .n = v->n,
+	    .diagonal = str_eq(v->x_label, "fpr"),
+	    .utf8 = c->utf8,
+	    .width = width,
+	    .height = CHART_HEIGHT,
+	};
+	struct buf out = {0};
+
+	chart_draw(&ch, &out);
+	fputs(buf_str(&out), stdout);
+	if (v->two_lines || ch.diagonal)
+		printf("%9s  %zu points\n", "", v->n);
+	else
+		printf("%9s  %zu points, last %.6g\n", "", v->n, v->y[v->n - 1]);
+	buf_free(&out);
+}
+
+/* Tables inside a value are drawn when asked for; else it is said that they are there. */
+static void print_curves(const struct cli *c, const struct metric_set *set, bool all)
+{
+	size_t hidden = 0;
+	bool first = true;
 
 	for (size_t i = 0; i < set->n_curves; i++) {
-		const struct metric_curve *v = &set->curves[i];
-		struct chart ch = {
-		    .title = v->name,
-		    .x_label = v->x_label,
-		    .y_label = v->y_label,
-		    .x = v->x,
-		    .y = v->y,
-		    .n = v->n,
-		    .diagonal = str_eq(v->x_label, "fpr"),
-		    .utf8 = c->utf8,
-		    .width = width,
-		    .height = CHART_HEIGHT,
-		};
-		struct buf out = {0};
-
-		if (i > 0)
+		if (set->curves[i].detail && !all) {
+			hidden++;
+			continue;
+		}
+		if (!first)
 			putchar('\n');
-		chart_draw(&ch, &out);
-		fputs(buf_str(&out), stdout);
-		printf("%*s  %zu points, last %s %.6g\n", 9, "", v->n, v->y_label, v->y[v->n - 1]);
-		buf_free(&out);
+		first = false;
+		print_curve(c, &set->curves[i]);
 	}
+	if (hidden > 0)
+		printf("%s%zu more curves (--curves)\n", first ? "" : "\n", hidden);
 }
 
 /* Keeps the records with this name only. */
@@ -144,7 +162,7 @@ static int metric_show(struct cli *c)
 	if (scalars && set.n_scalars > 0 && curves && set.n_curves > 0)
 		putchar('\n');
 	if (curves)
-		print_curves(c, &set);
+		print_curves(c, &set, !scalars || name != NULL);
 	metric_set_free(&set);
 	return CLI_OK;
 }

@@ -1,6 +1,7 @@
 /* Numbers and curves of metric records. See metrics.h. */
 #include "config.h"
 #include "cli/metrics.h"
+#include "base/attr.h"
 #include "base/js.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -14,8 +15,8 @@
 #define CURVES_MAX  1000
 
 /* Columns that are the horizontal axis when they stand beside others, the best first. */
-static const char *const x_names[] = {"fpr",  "step", "x",    "threshold", "thresholds",
-				      "cuts", "cut",  "bins", "quantile",  "recall"};
+static const char *const x_names[] = {"fpr",  "step",     "x",         "cuts",       "cut",
+				      "bins", "quantile", "threshold", "thresholds", "recall"};
 
 static void add_scalar(struct metric_set *set, const char *name, const json_t *v)
 {
@@ -58,7 +59,7 @@ static struct metric_curve *curve(struct metric_set *set, const char *name, cons
 	return c;
 }
 
-static void add_point(struct metric_curve *c, double x, double y)
+static void add_point(struct metric_curve *c, double x, double y, double y2)
 {
 	if (c == NULL || c->n == METRICS_POINTS_MAX)
 		return;
@@ -66,8 +67,10 @@ static void add_point(struct metric_curve *c, double x, double y)
 		c->cap = c->cap == 0 ? 64 : c->cap * 2;
 		c->x = mem_resize(c->x, c->cap, sizeof(*c->x));
 		c->y = mem_resize(c->y, c->cap, sizeof(*c->y));
+		c->y2 = mem_resize(c->y2, c->cap, sizeof(*c->y2));
 	}
 	c->x[c->n] = x;
+	c->y2[c->n] = y2;
 	c->y[c->n++] = y;
 }
 
@@ -82,12 +85,62 @@ static bool is_number_list(const json_t *v)
 	return true;
 }
 
-/* Lists of numbers of one length side by side: one curve for each but the horizontal one. */
-static bool add_columns(struct metric_set *set, const char *name, json_t *obj)
+static const json_t *column(const json_t *obj, const char *key, size_t len)
 {
-	const char *key, *x_key = NULL;
-	size_t len = 0, n = 0, i;
-	const json_t *x;
+	const json_t *v = key != NULL ? json_object_get(obj, key) : NULL;
+
+	return is_number_list(v) && json_array_size(v) == len ? v : NULL;
+}
+
+/* The column to draw the others over; NULL: their index. */
+static const char *find_x(const char *name, const json_t *obj, size_t len)
+{
+	/* Both rates over the cuts make a KS chart. */
+	bool ks = strcasestr(name, "ks") != NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(x_names); i++)
+		if (column(obj, x_names[i], len) != NULL && !(ks && str_eq(x_names[i], "fpr")))
+			return x_names[i];
+	return NULL;
+}
+
+/* Columns that only place the others; the first and the last of the list are worth a curve. */
+static bool is_x_name(const char *key)
+{
+	for (size_t i = 1; i + 1 < ARRAY_LEN(x_names); i++)
+		if (str_eq(x_names[i], key))
+			return true;
+	return false;
+}
+
+static void add_column(struct metric_set *set, const char *name, const json_t *obj,
+		       const char *x_key, const char *y_key, const char *y2_key, size_t len,
+		       bool detail)
+{
+	const json_t *x = column(obj, x_key, len), *y = column(obj, y_key, len),
+		     *y2 = column(obj, y2_key, len);
+	char *label = y2 != NULL ? mem_printf("%s, %s", y_key, y2_key) : mem_strdup(y_key);
+	char *full = y2 != NULL ? mem_strdup(name) : mem_printf("%s/%s", name, y_key);
+	struct metric_curve *c = curve(set, full, x != NULL ? x_key : "index", label);
+
+	for (size_t i = 0; i < len; i++)
+		add_point(c, x != NULL ? json_number_value(json_array_get(x, i)) : (double)i,
+			  json_number_value(json_array_get(y, i)),
+			  y2 != NULL ? json_number_value(json_array_get(y2, i)) : 0);
+	if (c != NULL) {
+		c->two_lines = y2 != NULL;
+		c->detail = detail;
+	}
+	free(label);
+	free(full);
+}
+
+/* Lists of numbers of one length side by side: one curve for each but the horizontal one. */
+static bool add_columns(struct metric_set *set, const char *name, json_t *obj, bool detail)
+{
+	const char *key, *x_key;
+	size_t len = 0, n = 0;
+	bool rates;
 	json_t *v;
 
 	json_object_foreach(obj, key, v)
@@ -99,36 +152,25 @@ static bool add_columns(struct metric_set *set, const char *name, json_t *obj)
 	}
 	if (n < 2)
 		return false;
-	for (i = 0; i < sizeof(x_names) / sizeof(x_names[0]) && x_key == NULL; i++) {
-		/* Both rates over the threshold make a KS chart. */
-		if (str_eq(x_names[i], "fpr") && strcasestr(name, "ks") != NULL)
-			continue;
-		v = json_object_get(obj, x_names[i]);
-		if (is_number_list(v) && json_array_size(v) == len)
-			x_key = x_names[i];
+	x_key = find_x(name, obj, len);
+	rates = column(obj, "tpr", len) != NULL && column(obj, "fpr", len) != NULL;
+	if (rates) {
+		bool roc = str_eq(x_key, "fpr");
+
+		add_column(set, name, obj, x_key, "tpr", roc ? NULL : "fpr", len, detail);
 	}
-	x = x_key != NULL ? json_object_get(obj, x_key) : NULL;
 	json_object_foreach(obj, key, v)
 	{
-		char *full;
-
-		if (str_eq(key, x_key) || !is_number_list(v) || json_array_size(v) != len)
+		if (str_eq(key, x_key) || column(obj, key, len) == NULL || is_x_name(key) ||
+		    (rates && (str_eq(key, "tpr") || str_eq(key, "fpr"))))
 			continue;
-		if (str_eq(x_key, "fpr") && !str_eq(key, "tpr") &&
-		    json_object_get(obj, "tpr") != NULL)
-			continue;
-		full = mem_printf("%s/%s", name, key);
-		for (i = 0; i < len; i++)
-			add_point(curve(set, full, x_key != NULL ? x_key : "index", key),
-				  x != NULL ? json_number_value(json_array_get(x, i)) : (double)i,
-				  json_number_value(json_array_get(v, i)));
-		free(full);
+		add_column(set, name, obj, x_key, key, NULL, len, detail);
 	}
 	return true;
 }
 
 /* A list of objects with the same number members is the same table turned by 90 degrees. */
-static bool add_rows(struct metric_set *set, const char *name, const json_t *list)
+static bool add_rows(struct metric_set *set, const char *name, const json_t *list, bool detail)
 {
 	const char *key;
 	json_t *columns, *v, *row;
@@ -149,12 +191,12 @@ static bool add_rows(struct metric_set *set, const char *name, const json_t *lis
 			json_array_append(json_object_get(columns, key), v);
 		}
 	}
-	ok = ok && add_columns(set, name, columns);
+	ok = ok && add_columns(set, name, columns, detail);
 	json_decref(columns);
 	return ok;
 }
 
-static void walk(struct metric_set *set, const char *name, json_t *v, int depth)
+static void walk(struct metric_set *set, const char *name, json_t *v, bool detail, int depth)
 {
 	const char *key, *own = js_str(v, "metric", NULL);
 	json_t *item;
@@ -167,10 +209,10 @@ static void walk(struct metric_set *set, const char *name, json_t *v, int depth)
 	} else if (json_is_object(v) && own != NULL && json_object_get(v, "val") != NULL) {
 		char *full = mem_printf("%s/%s", name, own);
 
-		walk(set, full, json_object_get(v, "val"), depth + 1);
+		walk(set, full, json_object_get(v, "val"), true, depth + 1);
 		free(full);
 	} else if (json_is_object(v)) {
-		bool columns = add_columns(set, name, v);
+		bool columns = add_columns(set, name, v, detail);
 
 		json_object_foreach(v, key, item)
 		{
@@ -179,12 +221,15 @@ static void walk(struct metric_set *set, const char *name, json_t *v, int depth)
 			if (columns && json_is_array(item))
 				continue;
 			full = mem_printf("%s/%s", name, key);
-			walk(set, full, item, depth + 1);
+			walk(set, full, item, detail, depth + 1);
 			free(full);
 		}
-	} else if (json_is_array(v) && !add_rows(set, name, v)) {
-		json_array_foreach(v, i, item) if (json_is_object(item))
-		    walk(set, name, item, depth + 1);
+	} else if (json_is_array(v) && !add_rows(set, name, v, detail)) {
+		json_array_foreach(v, i, item)
+		{
+			if (json_is_object(item) || json_is_array(item))
+				walk(set, name, item, detail, depth + 1);
+		}
 	}
 }
 
@@ -202,7 +247,7 @@ static bool add_steps(struct metric_set *set, const char *name, const json_t *re
 		return false;
 	json_array_foreach(data, i, p)
 	    add_point(curve(set, name, axis, js_str(record, "name", "value")), js_num(p, "step", 0),
-		      js_num(p, "metric", 0));
+		      js_num(p, "metric", 0), 0);
 	return true;
 }
 
@@ -224,7 +269,7 @@ void metric_set_add(struct metric_set *set, const json_t *records)
 		}
 		buf_adds(&name, js_str(r, "name", "metric"));
 		if (!add_steps(set, buf_str(&name), r))
-			walk(set, buf_str(&name), json_object_get(r, "data"), 0);
+			walk(set, buf_str(&name), json_object_get(r, "data"), false, 0);
 		buf_free(&name);
 	}
 }
@@ -241,6 +286,7 @@ void metric_set_free(struct metric_set *set)
 		free(set->curves[i].y_label);
 		free(set->curves[i].x);
 		free(set->curves[i].y);
+		free(set->curves[i].y2);
 	}
 	free(set->scalars);
 	free(set->curves);

@@ -1,7 +1,8 @@
 /*
  * What metric records (api-v2.md: name, type, groups, step_axis, data) show: numbers and curves.
  * A record with a step axis gives points of a curve; any other is searched for numbers, for
- * {"metric": name, "val": ...} pairs, and for columns of numbers (ROC and KS points).
+ * {"metric": name, "val": ...} pairs, and for columns of numbers (ROC and KS points; both rates of
+ * KS are one curve with two lines).
  */
 #ifndef NORN_CLI_METRICS_H
 #define NORN_CLI_METRICS_H
@@ -20,8 +21,10 @@ struct metric_scalar {
 struct metric_curve {
 	char *name;
 	char *x_label, *y_label;
-	double *x, *y;
+	double *x, *y, *y2; /* y2: a second line of the same chart */
 	size_t n, cap;
+	bool two_lines;
+	bool detail; /* one of the tables inside a value: shown when asked for */
 };
 
 struct metric_set {

@@ -202,7 +202,8 @@ START_TEST(test_metric_evaluation)
 		 "      - {metric: auc, val: 0.98765432}\n"
 		 "      - {metric: roc, val: {fpr: [0, 0.5, 1], tpr: [0, 1, 1], threshold: [1, "
 		 "0.5, 0]}}\n"
-		 "      - {metric: ks_curve, val: {fpr: [0, 1], tpr: [0, 1], threshold: [1, 0]}}\n"
+		 "      - [{metric: ks, val: 0.9}, {metric: ks_table, val: {fpr: [0.125, 1], tpr: "
+		 "[0.25, 1], threshold: [1, 0], cuts: [0, 0.5]}}]\n"
 		 "- {name: summary, data: {count: 455, method: ecdh_psi, ok: true}}\n"
 		 "- {name: pairs, data: [{x: 1, y: 5}, {x: 2, y: 6}]}\n");
 	struct metric_set set = {0};
@@ -217,15 +218,20 @@ START_TEST(test_metric_evaluation)
 	ck_assert_str_eq(c->x_label, "fpr");
 	ck_assert_uint_eq(c->n, 3);
 	ck_assert_double_eq(c->x[1], 0.5);
-	/* A KS chart has both rates over the threshold. */
-	ck_assert_str_eq(curve(&set, "evaluation/lr_0/train_set/ks_curve/fpr")->x_label,
-			 "threshold");
-	ck_assert_str_eq(curve(&set, "evaluation/lr_0/train_set/ks_curve/tpr")->x_label,
-			 "threshold");
+	ck_assert(!c->two_lines);
+	/* A KS chart has both rates over the cuts. */
+	c = curve(&set, "evaluation/lr_0/train_set/ks_table");
+	ck_assert_str_eq(c->x_label, "cuts");
+	ck_assert_str_eq(c->y_label, "tpr, fpr");
+	ck_assert(c->two_lines && c->detail);
+	ck_assert_double_eq(c->y[0], 0.25);
+	ck_assert_double_eq(c->y2[0], 0.125);
+	ck_assert_str_eq(scalar(&set, "evaluation/lr_0/train_set/ks")->value, "0.9");
+	ck_assert(!curve(&set, "pairs/y")->detail);
 	c = curve(&set, "pairs/y");
 	ck_assert_double_eq(c->x[0], 1);
 	ck_assert_double_eq(c->y[1], 6);
-	ck_assert_uint_eq(set.n_curves, 4);
+	ck_assert_uint_eq(set.n_curves, 3);
 	metric_set_free(&set);
 	json_decref(records);
 }
