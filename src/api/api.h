@@ -16,6 +16,8 @@ bool api_before(struct http_req *r, const struct http_route *route, void *arg);
 
 extern const struct http_route api_job_routes[];
 extern const size_t api_job_n_routes;
+extern const struct http_route api_control_routes[];
+extern const size_t api_control_n_routes;
 extern const struct http_route api_job_view_routes[];
 extern const size_t api_job_view_n_routes;
 extern const struct http_route api_task_routes[];
