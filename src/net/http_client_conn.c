@@ -154,6 +154,8 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 		call_on_bytes(conn->call);
 		if (conn->call != NULL)
 			connection_lost(conn, what, saved_errno);
+		else
+			client_conn_close(conn); /* its last answer came with the end */
 	}
 	client_leave(c);
 }

@@ -192,7 +192,8 @@ void http_io_send(struct http_io *io, const void *a, size_t a_len, const void *b
 			queue(io, q + (n - from_a), b_len - (n - from_a));
 		return;
 	}
-	if (io->ssl != NULL && a_len > 0 && b_len > 0 && a_len + b_len <= JOIN_MAX) {
+	if (io->ssl != NULL && a_len > 0 && b_len > 0 && a_len <= JOIN_MAX &&
+	    b_len <= JOIN_MAX - a_len) {
 		char both[JOIN_MAX];
 		memcpy(both, p, a_len);
 		memcpy(both + a_len, q, b_len);
