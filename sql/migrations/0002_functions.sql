@@ -454,7 +454,8 @@ BEGIN
             'job_id', t.job_id, 'role', t.role, 'party_id', t.party_id, 'task_id', t.job_id || '_' || t.task_name,
             'task_version', t.attempt, 'task_name', t.task_name, 'status', p_status, 'exit_code', t.exit_code,
             'signal', t.signal, 'error', t.error,
-            'stderr_tail', CASE WHEN p_share_tail THEN t.stderr_tail END, 'node_lost', p_node_lost)));
+            'stderr_tail', CASE WHEN p_share_tail THEN t.stderr_tail END, 'node_lost', p_node_lost,
+            'elapsed_ms', norn.ms(t.end_at) - norn.ms(t.start_at))));
     END IF;
 END $$;
 

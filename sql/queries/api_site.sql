@@ -19,10 +19,11 @@ SELECT COALESCE(json_agg(json_build_object('node_id', node_id, 'name', name, 'du
   FROM norn.node_view;
 
 -- name: api_fateflow
--- version, HTTP port when a node has not said its address
+-- id and client port of the asking node; the nodes of a site are configured alike
 SELECT COALESCE(json_object_agg(node_id, json_build_object('instance_id', node_id, 'timestamp', norn.ms(seen_at),
-           'version', version, 'host', COALESCE(NULLIF(substring(address FROM '^(.*):[0-9]+$'), ''), '127.0.0.1'),
-           'grpc_port', NULL, 'http_port', substring(address FROM '([0-9]+)$')::integer)), '{}') AS data
+           'version', version, 'grpc_port', NULL, 'http_port', $2::integer,
+           'host', CASE WHEN node_id = $1 THEN '127.0.0.1'
+                        ELSE COALESCE(substring(address FROM '^(?:https?://)?(.*):[0-9]+$'), '') END)), '{}') AS data
   FROM norn.node_view WHERE alive;
 
 -- name: api_resources

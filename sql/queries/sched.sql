@@ -1,13 +1,16 @@
 -- name: sched_claim
 -- $1 node id, $2 at most, $3 lease ms
 WITH c AS (
-    SELECT job_no FROM norn.job_work WHERE due_at <= now() ORDER BY prio LIMIT $2 FOR UPDATE SKIP LOCKED)
-UPDATE norn.job_work w
-   SET node_id = $1, lease_no = nextval('norn.lease_seq'),
-       lease_until = now() + make_interval(secs => $3::integer / 1000.0),
-       due_at = now() + make_interval(secs => $3::integer / 1000.0)
-  FROM c WHERE w.job_no = c.job_no
-RETURNING w.job_no, w.lease_no, w.poke;
+    SELECT job_no FROM norn.job_work WHERE due_at <= now() ORDER BY prio LIMIT $2 FOR UPDATE SKIP LOCKED),
+u AS (
+    UPDATE norn.job_work w
+       SET node_id = $1, lease_no = nextval('norn.lease_seq'),
+           lease_until = now() + make_interval(secs => $3::integer / 1000.0),
+           due_at = now() + make_interval(secs => $3::integer / 1000.0)
+      FROM c WHERE w.job_no = c.job_no
+    RETURNING w.job_no, w.lease_no, w.poke, w.prio)
+-- an update returns its rows in any order, and the jobs of a batch ask for resources in this one
+SELECT job_no, lease_no, poke FROM u ORDER BY prio, job_no;
 
 -- name: sched_next_due
 -- ms until the next row is due; null when there is none
@@ -154,6 +157,14 @@ SELECT norn.sched_reserved($1, $2::smallint, $3, $4);
 -- name: sched_remote_report
 -- job_id, task_name, attempt, role, party_id, status, exit_code, signal, error, stderr_tail, node_lost
 SELECT norn.sched_remote_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS taken;
+
+-- name: sched_report_elapsed
+-- a report arrives later than what it tells of: how long the run took, by the party's own clock
+UPDATE norn.task_party x SET start_at = x.end_at - make_interval(secs => $6::bigint / 1000.0)
+  FROM norn.job j JOIN norn.task t USING (job_no) JOIN norn.job_party p USING (job_no)
+ WHERE j.job_id = $1 AND t.task_name = $2 AND p.role = $4 AND p.party_id = $5 AND x.job_no = j.job_no
+   AND x.task_no = t.task_no AND x.attempt = $3::integer AND x.party_no = p.party_no AND x.final
+   AND $6::bigint BETWEEN 0 AND 10000000000;
 
 -- name: sched_wake
 -- resources were released at a party of this blocked job

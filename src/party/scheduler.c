@@ -95,6 +95,15 @@ static void handle_report(struct http_req *r, void *arg)
 	db_text(b, js_str(body, "error", NULL));
 	db_text(b, js_str(body, "stderr_tail", NULL));
 	db_bool(b, js_bool(body, "node_lost", false));
+	if (json_is_integer(json_object_get(body, "elapsed_ms"))) {
+		db_add(b, Q_SCHED_REPORT_ELAPSED);
+		db_text(b, js_str(p, "job_id", ""));
+		db_text(b, task_id + n + 1);
+		db_int(b, js_int(p, "task_version", 0));
+		db_text(b, js_str(p, "role", ""));
+		db_text(b, js_str(p, "party_id", ""));
+		db_int(b, js_int(body, "elapsed_ms", 0));
+	}
 	db_submit(b, on_reported, q);
 }
 
