@@ -8,8 +8,9 @@
 #
 # The data come from a package that ships them (see README.md): Debian's python3-sklearn, which is
 # fetched but not installed, or else the wheel of scikit-learn. NORN_BREAST_CSV names a copy of the file
-# for machines without either. y is 1 for malignant. Each side lacks another tenth of the rows, and the
-# host's rows stand in another order, so that finding the common ones is real work.
+# for machines without either. y is 1 for malignant. The ids scatter the rows, which the original has in an
+# order that goes with the diagnosis. Each side lacks another tenth of the rows, and the host's stand in
+# another order, so that finding the common ones is real work.
 set -eu
 
 SHA256=fed3eb72d0575ef6192293f5093c6e801b1476b577d0386bf4455504522172ed
@@ -87,23 +88,27 @@ split()
 		sub(/\r$/, "")
 		row = NR - 2
 		lot = row * 37 % 100
-		id = sprintf("p%04d", row)
-		g = id "," (1 - $31)
+		number = row * 7919 % 10007
+		g = sprintf("p%05d,%d", number, 1 - $31)
 		for (i = 1; i <= 10; i++)
 			g = g "," $i
-		h = id
+		h = sprintf("p%05d", number)
 		for (i = 11; i <= 30; i++)
 			h = h "," $i
 		if (lot >= 10)
-			print g >(out "/guest.csv.new")
+			at_guest[number] = g
 		if (lot < 10 || lot >= 20)
-			held[++n_host] = h
+			at_host[number] = h
 	}
 	END {
-		for (i = n_host; i > 0; i--)
-			print held[i] >(out "/host.csv.new")
 		if (NR - 1 != rows)
 			exit 1
+		for (i = 0; i < 10007; i++)
+			if (i in at_guest)
+				print at_guest[i] >(out "/guest.csv.new")
+		for (i = 10006; i >= 0; i--)
+			if (i in at_host)
+				print at_host[i] >(out "/host.csv.new")
 	}' "$1" || die "the data set does not have $ROWS rows"
 	mv "$OUT/guest.csv.new" "$OUT/guest.csv"
 	mv "$OUT/host.csv.new" "$OUT/host.csv"
