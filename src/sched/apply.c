@@ -246,8 +246,9 @@ int cycle_apply_batch(struct cycle *c, const struct plan_policy *policy, struct 
 {
 	struct applying a = {0};
 
+	/* In the order of the queue: who comes first gets the resources. */
 	for (int i = 0; i < c->n_jobs; i++) {
-		struct cycle_job *j = &c->jobs[i];
+		struct cycle_job *j = &c->jobs[c->order[i]];
 		if (!j->loaded)
 			continue;
 		plan_job(&j->plan, policy, j->now_ms, &j->result);

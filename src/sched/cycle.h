@@ -17,6 +17,7 @@ struct cycle_job {
 	int64_t job_no;
 	int64_t lease_no;
 	int64_t poke;
+	int rank; /* place in the claim, which is in the order of the queue */
 	bool loaded;
 	char job_id[65];
 	int64_t version;
@@ -30,6 +31,7 @@ struct cycle_job {
 struct cycle {
 	int n_jobs;
 	struct cycle_job *jobs; /* ascending job_no */
+	int *order;		/* indexes of jobs by rank */
 };
 
 /* From the answer of sched_claim (statement 0). */

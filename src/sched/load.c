@@ -32,8 +32,12 @@ struct cycle *cycle_claimed(const struct db_result *r)
 		c->jobs[i].job_no = db_get_int(r, 0, i, "job_no");
 		c->jobs[i].lease_no = db_get_int(r, 0, i, "lease_no");
 		c->jobs[i].poke = db_get_int(r, 0, i, "poke");
+		c->jobs[i].rank = i;
 	}
 	qsort(c->jobs, (size_t)n, sizeof(*c->jobs), by_job_no);
+	c->order = mem_array((size_t)n, sizeof(*c->order));
+	for (int i = 0; i < n; i++)
+		c->order[c->jobs[i].rank] = i;
 	return c;
 }
 
@@ -52,6 +56,7 @@ void cycle_free(struct cycle *c)
 		plan_result_free(&j->result);
 	}
 	free(c->jobs);
+	free(c->order);
 	free(c);
 }
 
