@@ -33,7 +33,6 @@ demo_up()
 	step database 'a private PostgreSQL, one database a site' sites_database
 	step certificates 'a demo CA, one certificate a site' sites_certificates
 	ports_choose
-	[ -z "$PORTS_MOVED" ] || note "${PORTS_MOVED# }"
 	step sites 'guest 9999, host 10000, arbiter 10001' sites_start
 	step data 'Wisconsin diagnostic breast cancer, split by columns' demo_data
 	step upload 'guest and host, each its own columns' demo_uploads
@@ -49,8 +48,8 @@ demo_results()
 	cat <<WHERE
 
 ${BOLD}Where things are${RESET}
-  models   $DEMO/{guest,host}/data
-  tables   $DEMO/{guest,host}/data
+  models   $DEMO/{guest,host}/data/models/$job
+  tables   $DEMO/{guest,host}/data/tables/$job
   logs     $DEMO/{guest,host,arbiter}/logs/$job
   servers  $DEMO/{guest,host,arbiter}/logs/norn
 WHERE

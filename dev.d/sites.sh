@@ -54,7 +54,7 @@ port_choose()
 		while port_busy "$port" || grep -q "=$port\$" "$DEMO/ports.new"; do
 			port=$((port + 1))
 		done
-		PORTS_MOVED="$PORTS_MOVED $1 uses port $port ($2 is taken);"
+		PORTS_TAKEN="$PORTS_TAKEN $2"
 	fi
 	echo "$1=$port" >>"$DEMO/ports.new"
 }
@@ -62,7 +62,7 @@ port_choose()
 # Ports of sites that run stay; with none running they are chosen afresh.
 ports_choose()
 {
-	PORTS_MOVED=''
+	PORTS_TAKEN=''
 	for s in $SITES; do
 		if site_pid "$s" >/dev/null; then
 			[ -s "$DEMO/ports" ] && return 0
@@ -80,6 +80,9 @@ ports_choose()
 	else
 		mv "$DEMO/ports.new" "$DEMO/ports"
 	fi
+	[ -n "$PORTS_TAKEN" ] || return 0
+	note "taken:$PORTS_TAKEN; clients of guest, host, arbiter at" \
+		"$(port_of guest_client), $(port_of host_client), $(port_of arbiter_client)"
 }
 
 # ---- processes ----

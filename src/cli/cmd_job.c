@@ -175,6 +175,10 @@ static int job_wait(struct cli *c)
 				&final);
 	if (c->json && final != NULL)
 		cli_print_json(final);
+	else if (!cli_flag(c, "--quiet") && final != NULL &&
+		 progress_is_end(js_str(json_object_get(final, "job"), "status", "")))
+		printf("job %s ended: %s\n", c->args[0],
+		       js_str(json_object_get(final, "job"), "status", ""));
 	json_decref(final);
 	return status;
 }

@@ -35,38 +35,56 @@ static void print_text(const struct cli *c, const char *text)
 	fflush(stdout);
 }
 
-/* Prints from the start on. With --json the parts are collected into one text. */
-static bool read_log(struct cli *c, const char **query, const char **at, const char **wait,
-		     bool follow, struct err *e)
-{
-	struct buf all = {0};
-	char offset[32] = "0", wait_ms[16];
-	bool ok = true, end = false;
+/* Where the parameters that change from call to call stand in the query of cmd_log(). */
+enum { Q_OFFSET = 1, Q_WAIT = 3, Q_LOG = 5 };
 
-	*at = offset;
+/* Reads one log from *at on: prints it, or with --json adds it to all. *at: where it ended. */
+static bool read_log(struct cli *c, const char **query, bool follow, struct buf *all, int64_t *at,
+		     struct err *e)
+{
+	char offset[32], wait_ms[16];
+	bool end = false;
+
+	snprintf(offset, sizeof(offset), "%lld", (long long)*at);
+	query[Q_OFFSET] = offset;
 	snprintf(wait_ms, sizeof(wait_ms), "%d", FOLLOW_WAIT_MS);
-	*wait = follow ? wait_ms : NULL;
+	query[Q_WAIT] = follow ? wait_ms : NULL;
 	while (!end) {
 		json_t *part = call_get_data(c, "/v2/log/read", query, e);
 		const char *text = js_str(part, "text", "");
 
-		if (part == NULL) {
-			ok = false;
-			break;
-		}
+		if (part == NULL)
+			return false;
 		if (c->json)
-			buf_adds(&all, text);
+			buf_adds(all, text);
 		else
 			print_text(c, text);
 		end = js_bool(part, "end", false) || (!follow && text[0] == '\0');
-		snprintf(offset, sizeof(offset), "%lld",
-			 (long long)js_int(part, "offset", (int64_t)strlen(text)));
+		*at = js_int(part, "offset", *at + (int64_t)strlen(text));
+		snprintf(offset, sizeof(offset), "%lld", (long long)*at);
 		json_decref(part);
 	}
-	if (ok && c->json)
-		cmd_done(c, json_pack("{s:s%}", "text", buf_str(&all), all.len));
-	buf_free(&all);
-	return ok;
+	return true;
+}
+
+/* The log of a task when none was asked for: what the component logged, if it keeps a log of its
+ * own, else what it printed and what it complained about. */
+static bool read_task_log(struct cli *c, const char **query, bool follow, struct buf *all,
+			  struct err *e)
+{
+	int64_t at = 0;
+
+	query[Q_LOG] = "component";
+	if (!read_log(c, query, false, all, &at, e))
+		return false;
+	if (at > 0)
+		return !follow || read_log(c, query, true, all, &at, e);
+	query[Q_LOG] = "stdout";
+	if (!read_log(c, query, follow, all, &at, e))
+		return false;
+	query[Q_LOG] = "stderr";
+	at = 0;
+	return read_log(c, query, false, all, &at, e);
 }
 
 int cmd_log(struct cli *c)
@@ -76,7 +94,9 @@ int cmd_log(struct cli *c)
 	int kinds = cli_flag(c, "--stdout") + cli_flag(c, "--stderr") + cli_flag(c, "--schedule");
 	struct err e = {0};
 	struct who who;
-	int64_t attempt = 0;
+	int64_t attempt = 0, at = 0;
+	struct buf all = {0};
+	bool ok;
 
 	if (!names_job(c->args[0], &e) || (task != NULL && !names_task(task, &e)) ||
 	    !cli_int(c, "--attempt", 0, 1000000, &attempt, &e))
@@ -89,28 +109,24 @@ int cmd_log(struct cli *c)
 		return cli_fail(c, &e);
 	c->timeout_ms = c->timeout_ms > 0 ? c->timeout_ms : FOLLOW_WAIT_MS + 10000;
 	const char *query[] = {
-	    "offset",
-	    NULL,
-	    "wait_ms",
-	    NULL,
-	    "job_id",
-	    c->args[0],
-	    "log",
-	    schedule                  ? "schedule"
-	    : cli_flag(c, "--stdout") ? "stdout"
-	    : cli_flag(c, "--stderr") ? "stderr"
-				      : "component",
-	    "role",
-	    schedule ? NULL : who.role,
-	    "party_id",
-	    schedule ? NULL : who.party,
-	    "task_name",
-	    schedule ? NULL : task,
-	    "attempt",
-	    cli_value(c, "--attempt"),
+	    "offset",    NULL,
+	    "wait_ms",   NULL,
+	    "log",       schedule ? "schedule" : cli_flag(c, "--stdout") ? "stdout" : "stderr",
+	    "job_id",    c->args[0],
+	    "role",      schedule ? NULL : who.role,
+	    "party_id",  schedule ? NULL : who.party,
+	    "task_name", schedule ? NULL : task,
+	    "attempt",   cli_value(c, "--attempt"),
 	    NULL,
 	};
-	if (!read_log(c, query, &query[1], &query[3], cli_flag(c, "-f"), &e))
+	if (schedule || kinds > 0)
+		ok = read_log(c, query, cli_flag(c, "-f"), &all, &at, &e);
+	else
+		ok = read_task_log(c, query, cli_flag(c, "-f"), &all, &e);
+	if (ok && c->json)
+		cmd_done(c, json_pack("{s:s%}", "text", buf_str(&all), all.len));
+	buf_free(&all);
+	if (!ok)
 		return cli_fail(c, &e);
 	return CLI_OK;
 }

@@ -38,8 +38,9 @@ static const struct cli_cmd top_cmds[] = {
      "waits for, and what to do about it.",
      "norn why 202601312359590000010", cmd_why},
     {"", "log", "JOB [TASK]", 1, 2, cmd_log_opts, "show the log of a job or of a task",
-     "Without a task: the log of the scheduler about the job. With a task: its component's log at\n"
-     "one party, by default the one of this site.",
+     "Without a task: the log of the scheduler about the job. With a task: its component's own log "
+     "at\n"
+     "one party, by default the one of this site; of a component without one, what it printed.",
      "norn log 202601312359590000010 psi_0 --stderr\n"
      "norn log 202601312359590000010 -f",
      cmd_log},
