@@ -42,7 +42,7 @@ SELECT j.job_id, j.status, row_number() OVER (PARTITION BY w.blocked ORDER BY w.
                                  COALESCE(p.detail, CASE WHEN p.create_state = 'asked' THEN 'not created yet' ELSE p.reserve_state END)),
                           '; ' ORDER BY p.party_no)
           FROM norn.job_party p
-         WHERE p.job_no = j.job_no AND (p.create_state = 'asked' OR p.reserve_state IN ('asked', 'refused', 'never'))) AS detail,
+         WHERE p.job_no = j.job_no AND (p.create_state = 'asked' OR p.detail IS NOT NULL OR p.reserve_state IN ('asked', 'refused', 'never'))) AS detail,
        w.due_at AS next_try_at, j.submitted_at
   FROM norn.job j JOIN norn.job_work w USING (job_no);
 
