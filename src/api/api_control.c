@@ -1,4 +1,5 @@
-/* /v2/job/rerun, suspend and resume: carried out here when this site schedules the job, else by the site that does. */
+/* /v2/job/rerun, suspend and resume: carried out here when this site schedules the job, else by the
+ * site that does. */
 #include "api/api.h"
 
 #include "auth/request.h"
@@ -32,7 +33,8 @@ static void on_peer(const struct http_response *res, void *arg)
 	char text[ERR_MSG_MAX - 64];
 
 	if (!peer_answer(res, &code, text, sizeof(text)))
-		reply_code(a->r, ERR_FEDERATED, "Federated schedule error, party %s: %s", a->scheduler, text);
+		reply_code(a->r, ERR_FEDERATED, "Federated schedule error, party %s: %s",
+			   a->scheduler, text);
 	else if (code == ERR_OK)
 		reply_ok(a->r, json_incref(json_object_get(res->json, "data")));
 	else
@@ -46,7 +48,8 @@ static void hand_over(struct asked *a, const char *party, const char *url)
 
 	if (n->tls == NULL || *url == '\0') {
 		reply_code(a->r, ERR_FEDERATED,
-			   "the job is scheduled by party %s, and there is no route to it: add one with `norn site "
+			   "the job is scheduled by party %s, and there is no route to it: add one "
+			   "with `norn site "
 			   "add %s URL`",
 			   a->scheduler, a->scheduler);
 		asked_free(a);
@@ -71,9 +74,11 @@ static void on_scheduler(struct db_result *res, void *arg)
 	if (db_error(res) != NULL) {
 		reply_db_err(a->r, res);
 	} else if (db_rows(res, 0) == 0) {
-		reply_code(a->r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s]", js_str(a->p, "job_id", ""));
+		reply_code(a->r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s]",
+			   js_str(a->p, "job_id", ""));
 	} else {
-		str_copy(a->scheduler, sizeof(a->scheduler), db_get(res, 0, 0, "scheduler_party_id"));
+		str_copy(a->scheduler, sizeof(a->scheduler),
+			 db_get(res, 0, 0, "scheduler_party_id"));
 		hand_over(a, db_get(res, 0, 0, "party_id"), db_get(res, 0, 0, "url"));
 		return;
 	}
@@ -113,12 +118,12 @@ static void control(struct http_req *r, enum control_what what, const char *name
 			  ? mem_printf("user %.200s", user)
 			  : mem_strdup("client");
 	const struct control_opts o = {
-		.what = what,
-		.job_id = js_str(p, "job_id", ""),
-		.actor = actor,
-		.all = js_bool(p, "all", false),
-		.from = js_str(p, "from", NULL),
-		.parameters = json_object_get(p, "parameters"),
+	    .what = what,
+	    .job_id = js_str(p, "job_id", ""),
+	    .actor = actor,
+	    .all = js_bool(p, "all", false),
+	    .from = js_str(p, "from", NULL),
+	    .parameters = json_object_get(p, "parameters"),
 	};
 	control_job(request_node(r), &o, on_control, a);
 	free(actor);
@@ -147,8 +152,9 @@ static void job_resume(struct http_req *r, void *arg)
 }
 
 const struct http_route api_control_routes[] = {
-	{"POST", "/v2/job/rerun", job_rerun, 0, 0, "Run a job again: what has not succeeded, from a task on, or all"},
-	{"POST", "/v2/job/suspend", job_suspend, 0, 0, "Start nothing new of a job"},
-	{"POST", "/v2/job/resume", job_resume, 0, 0, "Go on with a suspended job"},
+    {"POST", "/v2/job/rerun", job_rerun, 0, 0,
+     "Run a job again: what has not succeeded, from a task on, or all"},
+    {"POST", "/v2/job/suspend", job_suspend, 0, 0, "Start nothing new of a job"},
+    {"POST", "/v2/job/resume", job_resume, 0, 0, "Go on with a suspended job"},
 };
 const size_t api_control_n_routes = ARRAY_LEN(api_control_routes);

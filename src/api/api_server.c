@@ -14,7 +14,12 @@
 
 static void fateflow(struct http_req *r, void *arg)
 {
-	pass_data(r, one_statement(r, Q_API_FATEFLOW), ERR_OK, NULL);
+	const struct node *n = request_node(r);
+	struct db_batch *b = one_statement(r, Q_API_FATEFLOW);
+
+	db_text(b, n->id);
+	db_int(b, n->http_port);
+	pass_data(r, b, ERR_OK, NULL);
 }
 
 static void nodes(struct http_req *r, void *arg)

@@ -99,7 +99,7 @@ static const char *hint_of_failure(const json_t *f)
 	if (js_int(f, "exit_code", 0) == 127 || js_int(f, "exit_code", 0) == 126)
 		return "the component's program could not be started: check the provider's path at "
 		       "that site";
-	return "`norn log JOB TASK` shows the whole log of the task";
+	return "the task's log has more: `norn log JOB TASK`";
 }
 
 static const char *hint_of_reason(const char *reason_code)
@@ -119,12 +119,18 @@ static const char *hint_of_waiting(const struct answer *a)
 	if (str_eq(a->status, "ready"))
 		return "`norn site check PARTY` shows whether the party is reached";
 	if (js_bool(a->waiting, "blocked", false))
-		return "stop a job that holds cores, lower dag.conf.cores, or wait; `norn top` "
+		return "stop a job that holds cores, lower dag.conf.cores, or wait; `norn server "
+		       "resources` "
 		       "shows who holds what";
 	return NULL;
 }
 
 /* ---- the parts ---- */
+
+static bool is_bad(const char *status)
+{
+	return str_eq(status, "failed") || str_eq(status, "timeout");
+}
 
 static void failure_summary(struct answer *a)
 {
@@ -135,13 +141,13 @@ static void failure_summary(struct answer *a)
 		   js_str(f, "role", "?"), js_str(f, "party_id", "?"));
 	if (js_int(f, "attempt", 0) > 0)
 		buf_printf(&a->summary, " in attempt %lld", (long long)js_int(f, "attempt", 0));
-	if (js_int(f, "signal", 0) != 0)
+	if (error[0] != '\0')
+		buf_printf(&a->summary, ": %s", error);
+	else if (js_int(f, "signal", 0) != 0)
 		buf_printf(&a->summary, " by signal %lld", (long long)js_int(f, "signal", 0));
 	else if (json_is_integer(json_object_get(f, "exit_code")))
 		buf_printf(&a->summary, " with exit code %lld",
 			   (long long)js_int(f, "exit_code", 0));
-	if (error[0] != '\0')
-		buf_printf(&a->summary, ": %s", error);
 }
 
 static void party_line(struct answer *a, const json_t *p)
@@ -214,6 +220,12 @@ static void explain_running(struct answer *a)
 	json_decref(retries);
 }
 
+/* A run that did not fail by itself: the scheduler had it ended, for what happened elsewhere. */
+static bool was_stopped(const struct db_result *res, int row)
+{
+	return db_get(res, S_RUNS, row, "error")[0] == '\0';
+}
+
 /* Runs of this site: more failures than the first, and the node where each ran. */
 static void explain_runs(struct answer *a)
 {
@@ -227,16 +239,19 @@ static void explain_runs(struct answer *a)
 			     db_get(a->res, S_RUNS, i, "task_name"),
 			     elapsed(db_get_int(a->res, S_RUNS, i, "elapsed_ms"), took),
 			     db_get(a->res, S_RUNS, i, "node"));
-		else if (str_eq(status, "failed") || str_eq(status, "timeout"))
+		else if (is_bad(status) && was_stopped(a->res, i))
+			line(a, "%s %s: task %s was ended after %s, because it failed elsewhere",
+			     db_get(a->res, S_RUNS, i, "role"),
+			     db_get(a->res, S_RUNS, i, "party_id"),
+			     db_get(a->res, S_RUNS, i, "task_name"),
+			     elapsed(db_get_int(a->res, S_RUNS, i, "elapsed_ms"), took));
+		else if (is_bad(status))
 			line(a, "%s %s: task %s ended as %s after %s on node %s: %s",
 			     db_get(a->res, S_RUNS, i, "role"),
 			     db_get(a->res, S_RUNS, i, "party_id"),
 			     db_get(a->res, S_RUNS, i, "task_name"), status,
 			     elapsed(db_get_int(a->res, S_RUNS, i, "elapsed_ms"), took),
-			     db_get(a->res, S_RUNS, i, "node"),
-			     db_get(a->res, S_RUNS, i, "error")[0] != '\0'
-				 ? db_get(a->res, S_RUNS, i, "error")
-				 : "no error text");
+			     db_get(a->res, S_RUNS, i, "node"), db_get(a->res, S_RUNS, i, "error"));
 		else
 			line(a, "%s %s: task %s is %s", db_get(a->res, S_RUNS, i, "role"),
 			     db_get(a->res, S_RUNS, i, "party_id"),
@@ -255,7 +270,7 @@ static json_t *own_failure(const struct db_result *res)
 {
 	for (int i = 0; i < db_rows(res, S_RUNS); i++) {
 		const char *status = db_get(res, S_RUNS, i, "party_status");
-		if (!str_eq(status, "failed") && !str_eq(status, "timeout"))
+		if (!is_bad(status) || was_stopped(res, i))
 			continue;
 		return json_pack(
 		    "{s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:s, s:s}", "task_name",
@@ -374,7 +389,7 @@ static const char *of_task(struct answer *a, const struct why *w)
 		const char *error = js_str(run, "error", "");
 		line(a, "%s %s: %s%s%s", js_str(run, "role", ""), js_str(run, "party_id", ""),
 		     status, error[0] != '\0' ? ": " : "", error);
-		if (a->failure == NULL && (str_eq(status, "failed") || str_eq(status, "timeout")))
+		if (a->failure == NULL && is_bad(status))
 			a->failure = json_incref(run);
 	}
 	if (a->failure != NULL && !str_eq(a->status, "success") && !str_eq(a->status, "pass")) {
