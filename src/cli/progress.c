@@ -294,14 +294,14 @@ static void draw(void *arg)
 	buf_free(&out);
 }
 
-static void print_change(struct watch *w, const char *key, const char *what, const json_t *v)
+static void print_change(struct watch *w, const char *what, const json_t *v)
 {
 	const char *status = js_str(v, "status", "?");
-	const char *old = map_get(w->seen, key);
+	const char *old = map_get(w->seen, what);
 	char at[32], took[32], *clean, *line;
 
 	if (old == NULL && !progress_is_end(status) && !str_eq(status, "running")) {
-		free(map_set(w->seen, key, mem_strdup(status)));
+		free(map_set(w->seen, what, mem_strdup(status)));
 		return;
 	}
 	if (str_eq(old, status))
@@ -315,7 +315,7 @@ static void print_change(struct watch *w, const char *key, const char *what, con
 	fflush(stdout);
 	free(line);
 	free(clean);
-	free(map_set(w->seen, key, mem_strdup(status)));
+	free(map_set(w->seen, what, mem_strdup(status)));
 }
 
 /* Without a terminal: one line for every change. */
@@ -328,15 +328,16 @@ static void print_changes(struct watch *w)
 	{
 		json_array_foreach(json_object_get(t, "parties"), k, p)
 		{
-			char label[96];
-			char *what, *key;
+			char label[96], attempt[32] = "";
+			char *what;
 
 			party_label(p, label, sizeof(label));
-			what = mem_printf("%s, %s", js_str(t, "task_name", "?"), label);
-			key = mem_printf("%s#%lld", what, (long long)js_int(t, "attempt", 0));
-			print_change(w, key, what, p);
+			if (js_int(t, "attempt", 0) > 0)
+				snprintf(attempt, sizeof(attempt), " #%lld",
+					 (long long)js_int(t, "attempt", 0));
+			what = mem_printf("%s%s, %s", js_str(t, "task_name", "?"), attempt, label);
+			print_change(w, what, p);
 			free(what);
-			free(key);
 		}
 	}
 }
