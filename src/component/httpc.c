@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/crypto.h>
@@ -20,13 +21,54 @@
 /* How an exchange ended, so that only a stale connection is tried again. */
 enum outcome { DONE, STALE, FAILED };
 
-static bool is_loopback(const char *host)
+/* An IP address as text; "localhost" and the wildcard addresses mean the loopback ones. */
+static bool parse_address(const char *host, struct sockaddr_storage *out)
 {
-	struct in_addr a;
+	struct sockaddr_in *a4 = (struct sockaddr_in *)out;
+	struct sockaddr_in6 *a6 = (struct sockaddr_in6 *)out;
 
-	if (strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0)
+	memset(out, 0, sizeof *out);
+	if (strcmp(host, "localhost") == 0 || strcmp(host, "0.0.0.0") == 0)
+		host = "127.0.0.1";
+	if (strcmp(host, "::") == 0)
+		host = "::1";
+	if (inet_pton(AF_INET, host, &a4->sin_addr) == 1)
+		out->ss_family = AF_INET;
+	else if (inet_pton(AF_INET6, host, &a6->sin6_addr) == 1)
+		out->ss_family = AF_INET6;
+	return out->ss_family != 0;
+}
+
+static bool same_address(const struct sockaddr_storage *a, const struct sockaddr *b)
+{
+	if (b == NULL || b->sa_family != a->ss_family)
+		return false;
+	if (a->ss_family == AF_INET)
+		return ((const struct sockaddr_in *)a)->sin_addr.s_addr ==
+		       ((const struct sockaddr_in *)(const void *)b)->sin_addr.s_addr;
+	return memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr,
+		      &((const struct sockaddr_in6 *)(const void *)b)->sin6_addr,
+		      sizeof(struct in6_addr)) == 0;
+}
+
+/* Loopback, or an address of one of this machine's interfaces. */
+static bool is_own_address(const struct sockaddr_storage *a)
+{
+	struct ifaddrs *all, *i;
+	bool own = false;
+
+	if (a->ss_family == AF_INET &&
+	    (ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24) == 127)
 		return true;
-	return inet_pton(AF_INET, host, &a) == 1 && (ntohl(a.s_addr) >> 24) == 127;
+	if (a->ss_family == AF_INET6 &&
+	    IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr))
+		return true;
+	if (getifaddrs(&all) != 0)
+		return false;
+	for (i = all; i != NULL && !own; i = i->ifa_next)
+		own = same_address(a, i->ifa_addr);
+	freeifaddrs(all);
+	return own;
 }
 
 static bool parse_port(const char *s, uint16_t *out)
@@ -71,11 +113,16 @@ bool httpc_init(struct httpc *c, const char *url, const char *token, struct err 
 		p++;
 		hostport[strlen(hostport) - 1] = '\0';
 	}
-	if (!str_copy(c->host, sizeof c->host, p) || !is_loopback(c->host))
+	if (!str_copy(c->host, sizeof c->host, p) || !parse_address(p, &c->address) ||
+	    !is_own_address(&c->address))
 		return err_set(e, ERR_USAGE,
 			       "node URL '%.200s' is not on this machine: a "
 			       "component talks to its own node only",
 			       url);
+	if (c->address.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)&c->address)->sin6_port = htons(c->port);
+	else
+		((struct sockaddr_in *)&c->address)->sin_port = htons(c->port);
 	if (token != NULL && (!str_copy(c->token, sizeof c->token, token) ||
 			      strcspn(token, "\r\n") != strlen(token)))
 		return err_set(e, ERR_USAGE, "the task token is not valid");
@@ -122,21 +169,16 @@ static bool wait_for(const struct httpc *c, short events, int64_t deadline, stru
 
 static bool open_socket(struct httpc *c, int64_t deadline, struct err *e)
 {
-	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_port = htons(c->port)};
-	struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_port = htons(c->port)};
-	bool v6 = strcmp(c->host, "::1") == 0;
+	bool v6 = c->address.ss_family == AF_INET6;
 	int one = 1, error = 0, rc;
 	socklen_t len = sizeof error;
 
-	a6.sin6_addr = in6addr_loopback;
-	if (!v6 && inet_pton(AF_INET, c->host, &a4.sin_addr) != 1)
-		a4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	c->fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	c->fd = socket(c->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		return err_set(e, ERR_IO, "socket: %s", strerror(errno));
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	rc = v6 ? connect(c->fd, (struct sockaddr *)&a6, sizeof a6)
-		: connect(c->fd, (struct sockaddr *)&a4, sizeof a4);
+	rc = connect(c->fd, (const struct sockaddr *)&c->address,
+		     v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
 	if (rc < 0 && errno == EINPROGRESS) {
 		if (!wait_for(c, POLLOUT, deadline, e))
 			return false;

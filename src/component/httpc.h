@@ -1,5 +1,5 @@
 /*
- * A small blocking HTTP/1.1 client for a component's own node: loopback only, one connection kept
+ * A small blocking HTTP/1.1 client for a component's own node: one connection kept
  * alive, every wait bounded. A request on a kept connection that the server had closed is sent
  * once more on a new one, but only when not a byte of an answer had come.
  */
@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include <stdint.h>
+#include <sys/socket.h>
 
 #define HTTPC_BODY_MAX  (16 * 1024 * 1024) /* bytes of an answer */
 #define HTTPC_HEADS_MAX 65536              /* bytes of status line and headers */
@@ -16,6 +17,7 @@
 struct httpc {
 	char host[64];
 	uint16_t port;
+	struct sockaddr_storage address;
 	char path[1024]; /* of the URL, without a slash at the end; "" when none */
 	char token[512]; /* sent as a bearer token when not empty */
 	int fd;          /* -1: not connected */
@@ -28,7 +30,8 @@ struct httpc_answer {
 	struct buf body;
 };
 
-/* url: http://HOST[:PORT][/PATH]; HOST must be a loopback address or localhost. token may be NULL.
+/* url: http://HOST[:PORT][/PATH]; HOST must be localhost or an IP address of this machine (a
+ * wildcard address stands for loopback). token may be NULL.
  */
 MUST_CHECK bool httpc_init(struct httpc *c, const char *url, const char *token, struct err *e);
 void httpc_free(struct httpc *c);

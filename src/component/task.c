@@ -385,9 +385,7 @@ static bool open_channel(struct norn_task *t, struct err *e)
 			       "conf.federation.metadata.norn_config.url is "
 			       "missing");
 	if (timeout_s < 1 || timeout_s > TIMEOUT_S_MAX)
-		return err_set(e, ERR_CONFIG,
-			       "conf.federation.metadata.norn_config.timeout_s is "
-			       "out of range");
+		timeout_s = TIMEOUT_S_MAX; /* 0: the task has no time limit */
 	t->channel = channel_node_new(url, id, getenv("NORN_TASK_TOKEN"), timeout_s, e);
 	return t->channel != NULL;
 }

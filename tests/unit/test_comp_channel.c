@@ -379,12 +379,19 @@ END_TEST
 
 START_TEST(http_only_to_this_machine)
 {
-	static const char *const bad[] = {
-	    "http://10.0.0.1:80",   "http://example.org/",    "https://127.0.0.1/",
-	    "http://127.0.0.1:0",   "http://127.0.0.1:99999", "http://",
-	    "http://127.1.example", "http://user@127.0.0.1",  "127.0.0.1"};
+	static const char *const bad[] = {"http://192.0.2.1:80",
+					  "http://[2001:db8::1]:80",
+					  "http://example.org/",
+					  "https://127.0.0.1/",
+					  "http://127.0.0.1:0",
+					  "http://127.0.0.1:99999",
+					  "http://",
+					  "http://127.1.example",
+					  "http://user@127.0.0.1",
+					  "127.0.0.1"};
 	static const char *const good[] = {"http://127.0.0.1:9380", "http://[::1]:9380/v2",
-					   "http://localhost", "http://127.9.9.9:1/"};
+					   "http://localhost",      "http://127.9.9.9:1/",
+					   "http://0.0.0.0:9380",   "http://[::]:9380"};
 	struct httpc h;
 	struct err e;
 	size_t i;
