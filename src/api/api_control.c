@@ -105,11 +105,11 @@ static void on_control(json_t *answer, void *arg)
 
 static void control(struct http_req *r, enum control_what what, const char *name, json_t *p)
 {
-	const char *user = http_req_header(r, "user_name");
 	struct asked *a;
 
-	if (p == NULL)
+	if (p == NULL) /* and r is gone */
 		return;
+	const char *user = http_req_header(r, "user_name");
 	a = mem_zalloc(sizeof(*a));
 	a->r = r;
 	a->p = p;

@@ -80,10 +80,10 @@ static void job_query(struct http_req *r, void *arg)
 	};
 	static const char *const names[] = {"job_id", "role", "party_id", "status"};
 	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
-	const char *user = http_req_header(r, "user_name");
 
 	if (p == NULL)
 		return;
+	const char *user = http_req_header(r, "user_name");
 	if (json_object_size(p) == 0 && user == NULL) {
 		reply_code(r, ERR_JOB_NOT_FOUND, NO_JOB);
 	} else if (js_str(p, "job_id", NULL) != NULL) {
@@ -338,10 +338,10 @@ static void job_stop(struct http_req *r, void *arg)
 {
 	static const struct param params[] = {{"job_id", P_STR, true, NULL}};
 	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
-	const char *user = http_req_header(r, "user_name");
 
 	if (p == NULL)
 		return;
+	const char *user = http_req_header(r, "user_name");
 	struct stop *s = mem_zalloc(sizeof(*s));
 	s->r = r;
 	if (!str_copy(s->job_id, sizeof(s->job_id), js_str(p, "job_id", ""))) {

@@ -21,7 +21,8 @@ struct param {
 	const char *def; /* as JSON text; NULL: absent when not given */
 };
 
-/* A new object with the checked values under their names, or NULL: the request has been answered with 5001. */
+/* A new object with the checked values under their names, or NULL: the request has been answered with 5001
+ * and must not be touched any more. */
 MUST_CHECK json_t *request_params(struct http_req *r, enum param_where where, const struct param *params,
 				  size_t n);
 #define REQUEST_PARAMS(r, where, table) request_params((r), (where), (table), ARRAY_LEN(table))

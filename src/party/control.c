@@ -253,10 +253,10 @@ void control_handle_scheduler(struct http_req *r, void *arg)
 					      {"from", P_STR, false, NULL},
 					      {"parameters", P_DICT, false, NULL}};
 	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
-	const char *path = http_req_path(r);
 
 	if (p == NULL)
 		return;
+	const char *path = http_req_path(r);
 	const struct control_opts o = {
 		.what = str_ends(path, "/rerun")     ? CONTROL_RERUN
 			: str_ends(path, "/suspend") ? CONTROL_SUSPEND

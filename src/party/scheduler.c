@@ -157,13 +157,13 @@ static void handle_stop(struct http_req *r, void *arg)
 	static const struct param params[] = {{"job_id", P_STR, true, NULL},
 					      {"stop_status", P_STR, false, "\"canceled\""}};
 	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
-	const struct tls_identity *id = http_req_identity(r);
 	struct report *q;
 	struct db_batch *b;
 	const char *status;
 
 	if (p == NULL)
 		return;
+	const struct tls_identity *id = http_req_identity(r);
 	status = js_str(p, "stop_status", "");
 	if (id == NULL || id->n_parties == 0 ||
 	    (!str_eq(status, "canceled") && !str_eq(status, "failed") && !str_eq(status, "timeout"))) {
