@@ -202,6 +202,8 @@ static void exited(const struct launch_result *l, void *arg)
 		buf_printf(&r->error, "ran longer than %lld s (conf.timeout)", (long long)r->timeout_s);
 		run_end(r, "timeout", "timeout");
 	} else if (r->stop_status[0] != '\0') {
+		buf_reset(&r->error);
+		buf_printf(&r->error, "stopped, because the task or the job is %s", r->stop_status);
 		run_end(r, r->stop_status, "stopped");
 	} else if (l->stopped && r->node->stopping) {
 		buf_reset(&r->error);
