@@ -152,7 +152,10 @@ site_start()
 		site_is_stale "$s" || return 0
 		site_stop "$s"
 	fi
-	"$BUILD/nornd" --config "$DEMO/$s/norn.yaml" --migrate || return 1
+	if ! "$BUILD/nornd" --config "$DEMO/$s/norn.yaml" --migrate; then
+		echo "a demo of another version? then ./dev down, and remove $DEMO"
+		return 1
+	fi
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	setsid sh -c 'echo $$ >"$1"; exec "$2" --config "$3"' sh "$DEMO/$s/nornd.pid" "$BUILD/nornd" \
 		"$DEMO/$s/norn.yaml" >"$DEMO/$s/logs/nornd.out" 2>&1 </dev/null &
