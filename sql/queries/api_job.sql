@@ -5,7 +5,8 @@
 SELECT json_agg(x) AS data FROM (
     SELECT 'fate' AS protocol, '' AS flow_id, p.job_id, p.user_name, p.description, p.tag, d.dag,
            d.dag #> '{dag,parties}' AS parties, p.initiator_party_id, p.scheduler_party_id, p.status,
-           NULL::integer AS status_code, COALESCE(d.dag #> '{dag,conf,inheritance}', '{}') AS inheritance, p.role,
+           NULL::integer AS status_code, CASE WHEN strpos(d.dag::text, '"inheritance"') > 0
+               THEN COALESCE(d.dag #> '{dag,conf,inheritance}', '{}') ELSE '{}' END AS inheritance, p.role,
            p.party_id, p.progress, p.model_id, p.model_version, p.engine AS engine_name, p.cores,
            p.memory_mb AS memory, CASE WHEN r.party_job_no IS NULL THEN 0 ELSE p.cores END AS remaining_cores,
            CASE WHEN r.party_job_no IS NULL THEN 0 ELSE p.memory_mb END AS remaining_memory,
@@ -64,7 +65,8 @@ SELECT (SELECT array_agg(party_job_no ORDER BY create_at DESC, party_job_no DESC
 SELECT COALESCE(json_agg(x), '[]') AS data FROM (
     SELECT 'fate' AS protocol, '' AS flow_id, p.job_id, p.user_name, p.description, p.tag, d.dag,
            d.dag #> '{dag,parties}' AS parties, p.initiator_party_id, p.scheduler_party_id, p.status,
-           NULL::integer AS status_code, COALESCE(d.dag #> '{dag,conf,inheritance}', '{}') AS inheritance, p.role,
+           NULL::integer AS status_code, CASE WHEN strpos(d.dag::text, '"inheritance"') > 0
+               THEN COALESCE(d.dag #> '{dag,conf,inheritance}', '{}') ELSE '{}' END AS inheritance, p.role,
            p.party_id, p.progress, p.model_id, p.model_version, p.engine AS engine_name, p.cores,
            p.memory_mb AS memory, CASE WHEN r.party_job_no IS NULL THEN 0 ELSE p.cores END AS remaining_cores,
            CASE WHEN r.party_job_no IS NULL THEN 0 ELSE p.memory_mb END AS remaining_memory,

@@ -50,9 +50,13 @@ static void remove_files(const struct node *n, const struct db_result *res)
 	if (db_get_bool(res, 0, 0, "shared") ||
 	    str_eq(db_get(res, 0, 0, "data_type"), "data_directory"))
 		return;
-	if (files_data_dir(n, db_get(res, 0, 0, "uri"), &dir, &e) &&
-	    !fs_remove_tree(buf_str(&dir), &e))
-		log_warn(LOG_CTX_NONE, "a deleted table's files stay: %s", e.msg);
+	if (files_data_dir(n, db_get(res, 0, 0, "uri"), &dir, &e)) {
+		char *info = mem_printf("%s/table.json", buf_str(&dir));
+		/* Whatever a component has said, only a table is removed. */
+		if (fs_exists(info) && !fs_remove_tree(buf_str(&dir), &e))
+			log_warn(LOG_CTX_NONE, "a deleted table's files stay: %s", e.msg);
+		free(info);
+	}
 	buf_free(&dir);
 }
 
