@@ -59,7 +59,7 @@ static int component_show(struct cli *c)
 	json_incref(desc);
 	json_decref(all);
 	if (!c->json)
-		outline_print(desc, 0);
+		outline_print(stdout, desc, 0);
 	return cmd_done(c, desc);
 }
 

@@ -23,7 +23,7 @@ static int job_submit(struct cli *c)
 	if (env == NULL)
 		return cli_fail(c, &e);
 	if (!c->json && plan)
-		outline_print(json_object_get(env, "data"), 0);
+		outline_print(stdout, json_object_get(env, "data"), 0);
 	else if (!c->json)
 		puts(js_str(env, "job_id", ""));
 	return cmd_done(c, env);

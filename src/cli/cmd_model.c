@@ -19,7 +19,7 @@ static int model_show(struct cli *c)
 	if (models == NULL)
 		return cli_fail(c, &e);
 	if (!c->json)
-		outline_print(models, 0);
+		outline_print(stdout, models, 0);
 	return cmd_done(c, models);
 }
 

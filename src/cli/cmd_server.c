@@ -91,7 +91,7 @@ static int server_info(struct cli *c)
 	}
 	info = json_pack("{s:s, s:o, s:o}", "url", c->url, "site", site, "nodes", info);
 	if (!c->json)
-		outline_print(info, 0);
+		outline_print(stdout, info, 0);
 	return cmd_done(c, info);
 }
 

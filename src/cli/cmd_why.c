@@ -9,17 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void print_clean(const char *prefix, const char *text)
+static void print_clean(FILE *f, const char *prefix, const char *text)
 {
 	char *clean = text_clean_line(text);
 
 	if (clean[0] != '\0')
-		printf("%s%s\n", prefix, clean);
+		fprintf(f, "%s%s\n", prefix, clean);
 	free(clean);
 }
 
 /* The end of a failed component's error output, set off from the rest. */
-static void print_tail(const char *text)
+static void print_tail(FILE *f, const char *text)
 {
 	while (*text != '\0') {
 		const char *end = strchr(text, '\n');
@@ -27,50 +27,49 @@ static void print_tail(const char *text)
 		struct buf line = {0};
 
 		text_clean(&line, text, len);
-		printf("    | %s\n", buf_str(&line));
+		fprintf(f, "    | %s\n", buf_str(&line));
 		buf_free(&line);
 		text += len + (end != NULL ? 1 : 0);
 	}
 }
 
-static void print_failure(const json_t *f)
+static void print_failure(FILE *f, const json_t *v)
 {
-	const json_t *code = json_object_get(f, "exit_code");
-	const json_t *sig = json_object_get(f, "signal");
+	const json_t *code = json_object_get(v, "exit_code");
+	const json_t *sig = json_object_get(v, "signal");
 	struct buf head = {0};
 
 	buf_printf(&head, "first failure: task %s, attempt %lld, at %s %s",
-		   js_str(f, "task_name", "?"), (long long)js_int(f, "attempt", 0),
-		   js_str(f, "role", "?"), js_str(f, "party_id", "?"));
+		   js_str(v, "task_name", "?"), (long long)js_int(v, "attempt", 0),
+		   js_str(v, "role", "?"), js_str(v, "party_id", "?"));
 	if (json_is_integer(sig) && json_integer_value(sig) != 0)
 		buf_printf(&head, ", ended by signal %lld", (long long)json_integer_value(sig));
 	else if (json_is_integer(code))
 		buf_printf(&head, ", exit code %lld", (long long)json_integer_value(code));
-	print_clean("  ", buf_str(&head));
-	print_clean("    ", js_str(f, "error", ""));
-	print_tail(js_str(f, "stderr_tail", ""));
+	print_clean(f, "  ", buf_str(&head));
+	print_clean(f, "    ", js_str(v, "error", ""));
+	print_tail(f, js_str(v, "stderr_tail", ""));
 	buf_free(&head);
 }
 
-void why_print(const struct cli *c, const json_t *why)
+void why_print(FILE *f, const json_t *why)
 {
 	json_t *v, *waiting = json_object_get(why, "waiting");
 	size_t i;
 
-	(void)c;
-	print_clean("", js_str(why, "summary", js_str(why, "status", "nothing is known")));
+	print_clean(f, "", js_str(why, "summary", js_str(why, "status", "nothing is known")));
 	json_array_foreach(json_object_get(why, "lines"), i, v)
 	{
 		if (json_is_string(v))
-			print_clean("  ", json_string_value(v));
+			print_clean(f, "  ", json_string_value(v));
 	}
 	if (json_is_object(json_object_get(why, "first_failure")))
-		print_failure(json_object_get(why, "first_failure"));
+		print_failure(f, json_object_get(why, "first_failure"));
 	if (json_object_size(waiting) > 0) {
-		puts("  waiting:");
-		outline_print(waiting, 2);
+		fputs("  waiting:\n", f);
+		outline_print(f, waiting, 2);
 	}
-	print_clean("  hint: ", js_str(why, "hint", ""));
+	print_clean(f, "  hint: ", js_str(why, "hint", ""));
 }
 
 void why_after_failure(struct cli *c, const char *job)
@@ -79,12 +78,13 @@ void why_after_failure(struct cli *c, const char *job)
 	struct err e;
 	json_t *why = call_get_data(c, "/v2/job/why", query, &e);
 
-	putchar('\n');
+	fflush(stdout);
+	fputs("norn: ", stderr);
 	if (why != NULL)
-		why_print(c, why);
+		why_print(stderr, why);
 	else
-		printf("job %s did not succeed\n", job);
-	printf("  see also: norn log %s\n", job);
+		fprintf(stderr, "job %s did not succeed\n", job);
+	fprintf(stderr, "  see also: norn log %s\n", job);
 	json_decref(why);
 }
 
@@ -101,6 +101,6 @@ int cmd_why(struct cli *c)
 	if (why == NULL)
 		return cli_fail(c, &e);
 	if (!c->json)
-		why_print(c, why);
+		why_print(stdout, why);
 	return cmd_done(c, why);
 }

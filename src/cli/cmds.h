@@ -34,12 +34,12 @@ MUST_CHECK bool jobfile_check(const json_t *root, const char *own_party, size_t 
 MUST_CHECK json_t *jobfile_submit(struct cli *c, bool plan, struct err *e);
 
 /* Prints why's answer (doc/api.md) for people. */
-void why_print(const struct cli *c, const json_t *why);
-/* After a failed job: the reason on standard error's neighbour, standard output. */
+void why_print(FILE *f, const json_t *why);
+/* After a failed job: the reason, on standard error. */
 void why_after_failure(struct cli *c, const char *job);
 
 /* A value as an indented outline for people; long texts and lists are shortened. */
-void outline_print(json_t *v, int indent);
+void outline_print(FILE *f, json_t *v, int indent);
 
 /* The answer, as JSON with --json, else nothing. Steals v; returns CLI_OK. */
 int cmd_done(const struct cli *c, json_t *v);

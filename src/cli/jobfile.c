@@ -65,6 +65,14 @@ static bool set_at(json_t *root, char *path, json_t *value, struct err *e)
 	return err_set(e, ERR_USAGE, "--set: nothing stands at '%s' of the path", part);
 }
 
+/* Job and model ids are digits, too many for a number: a text without quotes. */
+static bool is_long_number(const char *s)
+{
+	int64_t i;
+
+	return strspn(s, "0123456789") == strlen(s) && !str_to_i64(s, &i);
+}
+
 bool jobfile_set(json_t *root, const char *assignment, struct err *e)
 {
 	const char *eq = strchr(assignment, '=');
@@ -74,8 +82,12 @@ bool jobfile_set(json_t *root, const char *assignment, struct err *e)
 
 	if (eq == NULL || eq == assignment)
 		return err_set(e, ERR_USAGE, "--set wants PATH=VALUE, not '%.60s'", assignment);
-	value = eq[1] == '\0' ? json_null()
-			      : js_parse_yaml(eq + 1, strlen(eq + 1), &js_limits_default, e);
+	if (eq[1] == '\0')
+		value = json_null();
+	else if (is_long_number(eq + 1))
+		value = json_string(eq + 1);
+	else
+		value = js_parse_yaml(eq + 1, strlen(eq + 1), &js_limits_default, e);
 	if (value == NULL)
 		return err_prefix(e, "--set %.60s", assignment);
 	path = mem_strndup(assignment, (size_t)(eq - assignment));

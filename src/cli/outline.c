@@ -48,23 +48,23 @@ static bool is_flat(const json_t *v)
 	return true;
 }
 
-static void print_entry(const char *label, json_t *v, int indent)
+static void print_entry(FILE *f, const char *label, json_t *v, int indent)
 {
 	char *clean = text_clean_line(label);
 
 	if (is_flat(v)) {
 		char *text = inline_text(v);
 
-		printf("%*s%s %s\n", indent * 2, "", clean, text);
+		fprintf(f, "%*s%s %s\n", indent * 2, "", clean, text);
 		free(text);
 	} else {
-		printf("%*s%s\n", indent * 2, "", clean);
-		outline_print(v, indent + 1);
+		fprintf(f, "%*s%s\n", indent * 2, "", clean);
+		outline_print(f, v, indent + 1);
 	}
 	free(clean);
 }
 
-void outline_print(json_t *v, int indent)
+void outline_print(FILE *f, json_t *v, int indent)
 {
 	const char *key;
 	json_t *item;
@@ -75,24 +75,25 @@ void outline_print(json_t *v, int indent)
 	if (json_is_object(v)) {
 		json_object_foreach(v, key, item)
 		{
-			char *label = mem_printf("%s:", key);
+			char *label = mem_fprintf(f, "%s:", key);
 
-			print_entry(label, item, indent);
+			print_entry(f, label, item, indent);
 			free(label);
 		}
 	} else if (json_is_array(v) && !is_flat(v)) {
 		json_array_foreach(v, i, item)
 		{
 			if (i == LIST_MAX) {
-				printf("%*s... %zu more\n", indent * 2, "", json_array_size(v) - i);
+				fprintf(f, "%*s... %zu more\n", indent * 2, "",
+					json_array_size(v) - i);
 				break;
 			}
-			print_entry("-", item, indent);
+			print_entry(f, "-", item, indent);
 		}
 	} else {
 		char *text = inline_text(v);
 
-		printf("%*s%s\n", indent * 2, "", text);
+		fprintf(f, "%*s%s\n", indent * 2, "", text);
 		free(text);
 	}
 }

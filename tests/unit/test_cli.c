@@ -117,6 +117,9 @@ START_TEST(test_set)
 	    "7");
 	ck_assert(jobfile_set(root, "schema_version='3'", &e));
 	ck_assert_str_eq(js_str(root, "schema_version", ""), "3");
+	ck_assert(jobfile_set(root, "conf.model_id=202611230053241171559176", &e));
+	ck_assert_str_eq(js_str(js_get(root, "dag.conf"), "model_id", ""),
+			 "202611230053241171559176");
 	ck_assert(jobfile_set(root, "conf.extra=a=b", &e));
 	ck_assert_str_eq(js_str(js_get(root, "dag.conf"), "extra", ""), "a=b");
 	ck_assert(jobfile_set(root, "conf.nothing=", &e));
