@@ -75,7 +75,7 @@ void outline_print(FILE *f, json_t *v, int indent)
 	if (json_is_object(v)) {
 		json_object_foreach(v, key, item)
 		{
-			char *label = mem_fprintf(f, "%s:", key);
+			char *label = mem_printf("%s:", key);
 
 			print_entry(f, label, item, indent);
 			free(label);
