@@ -92,6 +92,13 @@ CREATE FUNCTION norn.job_poke(no bigint) RETURNS void LANGUAGE sql AS $$
            due_at = CASE WHEN lease_until > now() THEN due_at ELSE LEAST(due_at, now()) END
      WHERE job_no = no $$;
 
+-- The same for several, locked in the order of their numbers so that two callers cannot deadlock.
+CREATE FUNCTION norn.jobs_poke(nos bigint[]) RETURNS void LANGUAGE sql AS $$
+    UPDATE norn.job_work w SET poke = poke + 1,
+           due_at = CASE WHEN lease_until > now() THEN due_at ELSE LEAST(due_at, now()) END
+      FROM (SELECT job_no FROM norn.job_work WHERE job_no = ANY (nos) ORDER BY job_no FOR UPDATE) l
+     WHERE w.job_no = l.job_no $$;
+
 -- ------------------------------------------------------------------ reports to the scheduler
 CREATE FUNCTION norn.sched_task_report(p_job_no bigint, p_task_no integer, p_attempt integer, p_party_no smallint,
         p_status text, p_exit_code integer, p_signal integer, p_error text, p_tail text, p_node_lost boolean)
@@ -167,14 +174,17 @@ BEGIN
 END $$;
 
 -- ------------------------------------------------------------------ commands to a party
-CREATE FUNCTION norn.party_job_create(p json) RETURNS boolean LANGUAGE plpgsql AS $$
+-- p_job_no: the scheduler's row when this database has it, which has stored the definition already.
+CREATE FUNCTION norn.party_job_create(p json, p_job_no bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_no bigint;
 BEGIN
-    INSERT INTO norn.job_dag (job_id, dag) VALUES (p->>'job_id', p->'dag') ON CONFLICT DO NOTHING;
+    IF p_job_no IS NULL THEN
+        INSERT INTO norn.job_dag (job_id, dag) VALUES (p->>'job_id', p->'dag') ON CONFLICT DO NOTHING;
+    END IF;
     INSERT INTO norn.party_job (job_id, role, party_id, status, job_no, initiator_party_id, scheduler_party_id,
             model_id, model_version, user_name, engine, cores, memory_mb)
-    VALUES (p->>'job_id', p->>'role', p->>'party_id', 'waiting', (p->>'job_no')::bigint, p->>'initiator_party_id',
+    VALUES (p->>'job_id', p->>'role', p->>'party_id', 'waiting', p_job_no, p->>'initiator_party_id',
             p->>'scheduler_party_id', p->>'model_id', p->>'model_version', COALESCE(p->>'user_name', ''),
             COALESCE(p->>'engine', 'standalone'), (p->>'cores')::integer, (p->>'memory_mb')::integer)
     ON CONFLICT (job_id, role, party_id) DO NOTHING
@@ -436,34 +446,52 @@ BEGIN
 END $$;
 
 -- ------------------------------------------------------------------ runs, as executors see them
--- p_share_tail: whether the scheduler's site may see the end of stderr (exec.share_error_tail).
-CREATE FUNCTION norn.run_report(p_run_no bigint, p_status text, p_node_lost boolean, p_share_tail boolean) RETURNS void
-LANGUAGE plpgsql AS $$
+-- Tells the schedulers of these runs how they are. p_status null: each run's own party status.
+-- p_share_tail: whether a scheduler's site may see the end of stderr (exec.share_error_tail).
+CREATE FUNCTION norn.runs_report(p_run_nos bigint[], p_status text, p_node_lost boolean, p_share_tail boolean)
+RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    t norn.party_task;
-    j norn.party_job;
+    v_jobs bigint[];
 BEGIN
-    SELECT * INTO t FROM norn.party_task WHERE run_no = p_run_no;
-    SELECT * INTO j FROM norn.party_job WHERE party_job_no = t.party_job_no;
-    IF j.job_no IS NOT NULL THEN
-        PERFORM norn.sched_task_report(j.job_no, t.task_no, t.attempt, t.party_no, p_status, t.exit_code, t.signal,
-                                       t.error, CASE WHEN p_share_tail THEN t.stderr_tail END, p_node_lost);
-    ELSE
-        INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, command, body)
-        VALUES (j.scheduler_party_id, t.party_id, t.job_id, 'task_report', json_strip_nulls(json_build_object(
-            'job_id', t.job_id, 'role', t.role, 'party_id', t.party_id, 'task_id', t.job_id || '_' || t.task_name,
-            'task_version', t.attempt, 'task_name', t.task_name, 'status', p_status, 'exit_code', t.exit_code,
-            'signal', t.signal, 'error', t.error,
-            'stderr_tail', CASE WHEN p_share_tail THEN t.stderr_tail END, 'node_lost', p_node_lost,
-            'elapsed_ms', norn.ms(t.end_at) - norn.ms(t.start_at))));
+    WITH r AS (
+        SELECT j.job_no, t.task_no, t.attempt, t.party_no, COALESCE(p_status, t.party_status) AS status, t.exit_code,
+               t.signal, t.error, CASE WHEN p_share_tail THEN t.stderr_tail END AS tail
+          FROM norn.party_task t JOIN norn.party_job j USING (party_job_no)
+         WHERE t.run_no = ANY (p_run_nos) AND j.job_no IS NOT NULL),
+    taken AS (
+        UPDATE norn.task_party x SET status = r.status, exit_code = r.exit_code, signal = r.signal, error = r.error,
+               stderr_tail = r.tail, node_lost = p_node_lost, final = norn.is_end(r.status),
+               report_no = x.report_no + 1, start_at = COALESCE(x.start_at, now()),
+               end_at = CASE WHEN norn.is_end(r.status) THEN now() END
+          FROM r
+         WHERE x.job_no = r.job_no AND x.task_no = r.task_no AND x.attempt = r.attempt AND x.party_no = r.party_no
+           AND NOT x.final AND x.status <> r.status AND norn.task_step_ok(x.status, r.status)
+        RETURNING x.job_no, x.task_no, x.final),
+    marks AS (
+        INSERT INTO norn.task_work (job_no, task_no)
+        SELECT DISTINCT job_no, task_no FROM taken WHERE final ORDER BY 1, 2
+            ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq'))
+    SELECT array_agg(DISTINCT job_no ORDER BY job_no) INTO v_jobs FROM taken WHERE final;
+    IF v_jobs IS NOT NULL THEN
+        PERFORM norn.jobs_poke(v_jobs);
     END IF;
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, command, body)
+    SELECT j.scheduler_party_id, t.party_id, t.job_id, 'task_report', json_strip_nulls(json_build_object(
+               'job_id', t.job_id, 'role', t.role, 'party_id', t.party_id, 'task_id', t.job_id || '_' || t.task_name,
+               'task_version', t.attempt, 'task_name', t.task_name, 'status', COALESCE(p_status, t.party_status),
+               'exit_code', t.exit_code, 'signal', t.signal, 'error', t.error,
+               'stderr_tail', CASE WHEN p_share_tail THEN t.stderr_tail END, 'node_lost', p_node_lost,
+               'elapsed_ms', norn.ms(t.end_at) - norn.ms(t.start_at)))
+      FROM norn.party_task t JOIN norn.party_job j USING (party_job_no)
+     WHERE t.run_no = ANY (p_run_nos) AND j.job_no IS NULL;
 END $$;
 
--- Claims runs for a node; each claim is a lease with a number of its own.
-CREATE FUNCTION norn.run_claim(p_node_id text, p_limit integer)
-RETURNS TABLE (run_no bigint, lease_no bigint, job_id text, task_name text, attempt integer, role text,
+-- Claims runs for a node, at most as many as hashes of fresh task tokens are brought; each claim is a lease with a
+-- number of its own. hash_no: which of the tokens (from 1) is the run's.
+CREATE FUNCTION norn.run_claim(p_node_id text, p_hashes text[])
+RETURNS TABLE (run_no bigint, hash_no integer, lease_no bigint, job_id text, task_name text, attempt integer, role text,
                party_id text, component text, provider text, config json, timeout_s bigint, cores integer,
-               memory_mb integer, model_id text, model_version text, parties json, partitions integer,
+               memory_mb integer, model_id text, model_version text,
                provider_metadata json, component_desc json)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -472,7 +500,7 @@ DECLARE
 BEGIN
     WITH c AS (
         SELECT w.run_no FROM norn.run_work w WHERE w.node_id IS NULL AND w.due_at <= now()
-         ORDER BY w.prio LIMIT p_limit FOR UPDATE SKIP LOCKED),
+         ORDER BY w.prio LIMIT cardinality(p_hashes) FOR UPDATE SKIP LOCKED),
     u AS (
         UPDATE norn.run_work w SET node_id = p_node_id, lease_no = nextval('norn.lease_seq') FROM c
          WHERE w.run_no = c.run_no RETURNING w.run_no)
@@ -481,48 +509,72 @@ BEGIN
         RETURN;
     END IF;
     UPDATE norn.party_task t SET party_status = 'running', node_id = p_node_id, start_at = now(),
-           version = t.version + 1, update_at = now()
-     WHERE t.run_no = ANY (v_runs);
+           version = t.version + 1, update_at = now(), token_hash = p_hashes[u.i]
+      FROM unnest(v_runs) WITH ORDINALITY AS u(no, i)
+     WHERE t.run_no = u.no;
     INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason, actor)
     SELECT t.job_id, 'run', t.task_name, t.role, t.party_id, t.attempt, 'waiting', 'running', 'claimed',
            'node ' || COALESCE((SELECT n.name FROM norn.node n WHERE n.node_id = p_node_id), p_node_id)
       FROM norn.party_task t WHERE t.run_no = ANY (v_runs);
-    PERFORM norn.run_report(t.run_no, 'running', false, false) FROM norn.party_task t WHERE t.run_no = ANY (v_runs);
+    PERFORM norn.runs_report(v_runs, 'running', false, false);
     RETURN QUERY
-        SELECT t.run_no, w.lease_no, t.job_id, t.task_name, t.attempt, t.role, t.party_id, t.component, t.provider,
+        SELECT t.run_no, array_position(v_runs, t.run_no), w.lease_no, t.job_id, t.task_name, t.attempt, t.role, t.party_id, t.component, t.provider,
                t.config, t.timeout_s, t.cores, t.memory_mb, j.model_id, j.model_version,
-               COALESCE(d.dag #> ARRAY['dag', 'tasks', t.task_name, 'parties'], d.dag #> '{dag,parties}'),
-               COALESCE((d.dag #>> '{dag,conf,computing_partitions}')::integer, 1), p.metadata, p.components -> t.component
+               p.metadata, p.components -> t.component
           FROM norn.party_task t JOIN norn.run_work w ON w.run_no = t.run_no
           JOIN norn.party_job j ON j.party_job_no = t.party_job_no
-          JOIN norn.job_dag d ON d.job_id = t.job_id
           LEFT JOIN norn.provider p ON p.provider_name = t.provider
          WHERE t.run_no = ANY (v_runs);
 END $$;
 
--- The end of a run, under its lease. NR001: the lease is lost (the node was too slow), nothing is changed.
+-- The ends of runs, each under its lease: returns those whose lease still held; the others (the node was too slow)
+-- change nothing. Arrays of equal length.
+CREATE FUNCTION norn.runs_finish(p_run_nos bigint[], p_lease_nos bigint[], p_statuses text[], p_exit_codes integer[],
+        p_signals integer[], p_errors text[], p_tails text[], p_user_ms bigint[], p_sys_ms bigint[],
+        p_max_rss_kb bigint[], p_reasons text[], p_actor text, p_node_lost boolean, p_share_tail boolean)
+RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_runs bigint[];
+BEGIN
+    WITH gone AS (
+        DELETE FROM norn.run_work w USING unnest(p_run_nos, p_lease_nos) AS a(run_no, lease_no)
+         WHERE w.run_no = a.run_no AND w.lease_no = a.lease_no
+        RETURNING w.run_no)
+    SELECT array_agg(run_no) INTO v_runs FROM gone;
+    IF v_runs IS NULL THEN
+        RETURN;
+    END IF;
+    WITH ended AS (
+        UPDATE norn.party_task t SET party_status = a.status, exit_code = a.exit_code, signal = a.signal,
+               error = COALESCE(a.error, ''), stderr_tail = a.tail, user_ms = a.user_ms, sys_ms = a.sys_ms,
+               max_rss_kb = a.max_rss_kb, end_at = now(), version = t.version + 1, update_at = now(),
+               token_hash = NULL
+          FROM unnest(p_run_nos, p_statuses, p_exit_codes, p_signals, p_errors, p_tails, p_user_ms, p_sys_ms,
+                      p_max_rss_kb, p_reasons)
+               AS a(run_no, status, exit_code, signal, error, tail, user_ms, sys_ms, max_rss_kb, reason)
+         WHERE t.run_no = a.run_no AND t.run_no = ANY (v_runs)
+        RETURNING t.job_id, t.task_name, t.role, t.party_id, t.attempt, a.status, a.reason, a.error)
+    INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason, detail,
+                            actor)
+    SELECT job_id, 'run', task_name, role, party_id, attempt, 'running', status, reason, left(error, 1000), p_actor
+      FROM ended;
+    PERFORM norn.runs_report(v_runs, NULL, p_node_lost, p_share_tail);
+    RETURN QUERY SELECT unnest(v_runs);
+END $$;
+
+-- The end of one run; NR001 when its lease is lost, so that nothing else of the batch is written either.
 CREATE FUNCTION norn.run_finish(p_run_no bigint, p_lease_no bigint, p_status text, p_exit_code integer,
         p_signal integer, p_error text, p_tail text, p_user_ms bigint, p_sys_ms bigint, p_max_rss_kb bigint,
         p_node_lost boolean, p_reason text, p_actor text, p_share_tail boolean) RETURNS boolean
 LANGUAGE plpgsql AS $$
-DECLARE
-    t norn.party_task;
 BEGIN
-    DELETE FROM norn.run_work WHERE run_no = p_run_no AND lease_no = p_lease_no;
+    PERFORM norn.runs_finish(ARRAY[p_run_no], ARRAY[p_lease_no], ARRAY[p_status], ARRAY[p_exit_code], ARRAY[p_signal],
+                             ARRAY[p_error], ARRAY[p_tail], ARRAY[p_user_ms], ARRAY[p_sys_ms], ARRAY[p_max_rss_kb],
+                             ARRAY[p_reason], p_actor, p_node_lost, p_share_tail);
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'NR001',
             MESSAGE = format('the lease %s of run %s is lost', p_lease_no, p_run_no);
     END IF;
-    UPDATE norn.party_task SET party_status = p_status, exit_code = p_exit_code, signal = p_signal,
-           error = COALESCE(p_error, ''), stderr_tail = p_tail, user_ms = p_user_ms, sys_ms = p_sys_ms,
-           max_rss_kb = p_max_rss_kb, end_at = now(), version = version + 1, update_at = now(), token_hash = NULL
-     WHERE run_no = p_run_no
-    RETURNING * INTO t;
-    INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason, detail,
-                            actor)
-    VALUES (t.job_id, 'run', t.task_name, t.role, t.party_id, t.attempt, 'running', p_status, p_reason,
-            left(p_error, 1000), p_actor);
-    PERFORM norn.run_report(p_run_no, p_status, p_node_lost, p_share_tail);
     RETURN true;
 END $$;
 
@@ -584,8 +636,7 @@ BEGIN
     SELECT v_no, x.parent_no, x.child_no FROM json_to_recordset(p->'edges') AS x(parent_no integer, child_no integer);
     INSERT INTO norn.task_work (job_no, task_no)
     SELECT v_no, task_no FROM norn.task WHERE job_no = v_no AND deps_left = 0;
-    PERFORM norn.party_job_create(jsonb_set(x::jsonb, '{job_no}', to_jsonb(v_no))::json)
-       FROM json_array_elements(p->'local_creates') AS x;
+    PERFORM norn.party_job_create(x, v_no) FROM json_array_elements(p->'local_creates') AS x;
     INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, give_up_at)
     SELECT x.dest_party_id, p->>'scheduler_party_id', o_job_id, v_no, x.party_no, 'job_create', x.body,
            now() + make_interval(secs => (p->>'create_timeout_s')::double precision)

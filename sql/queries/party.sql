@@ -1,5 +1,5 @@
 -- name: party_job_create
-SELECT norn.party_job_create($1) AS created;
+SELECT norn.party_job_create($1, NULL) AS created;
 
 -- name: party_reserve
 SELECT result, detail FROM norn.party_reserve($1, $2, $3, $4::integer);

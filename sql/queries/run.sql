@@ -1,5 +1,6 @@
 -- name: run_claim
-SELECT * FROM norn.run_claim($1, $2::integer);
+-- node id, hashes of fresh task tokens, one for each run wanted
+SELECT * FROM norn.run_claim($1, $2::text[]);
 
 -- name: run_next_due
 SELECT count(*) AS n FROM (SELECT 1 FROM norn.run_work WHERE node_id IS NULL LIMIT 1) x;
@@ -29,11 +30,14 @@ SELECT d.namespace, d.name, d.uri, d.data_type, d.schema, d.source
 -- name: run_started
 UPDATE norn.party_task SET pid = $2, cmd = $3 WHERE run_no = $1 AND party_status = 'running';
 
--- name: run_token
-UPDATE norn.party_task SET token_hash = $2 WHERE run_no = $1 AND party_status = 'running';
-
 -- name: run_finish
-SELECT norn.run_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, false, $11, $12, $13) AS taken;
+SELECT norn.run_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) AS taken;
+
+-- name: runs_finish
+-- ends of runs that have left nothing: arrays, then who, and whether the end of stderr is shared
+SELECT runs_finish AS run_no
+  FROM norn.runs_finish($1::bigint[], $2::bigint[], $3::text[], $4::integer[], $5::integer[], $6::text[], $7::text[],
+                        $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12, false, $13);
 
 -- name: run_stops
 -- runs of this node that are to be ended

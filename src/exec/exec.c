@@ -4,11 +4,12 @@
 #include "base/str.h"
 #include "exec/run.h"
 
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define POLL_MS	 1000 /* the safety net when a wake-up was lost */
-#define CLAIM_MAX 16
+#define CLAIM_MAX 32
 
 LIST_HEAD(runs, run);
 
@@ -16,13 +17,20 @@ struct exec {
 	struct node *node;
 	struct event *timer;
 	struct runs runs;
+	struct finish finish;
 	int n_runs;
 	bool claiming;
 	bool again;
 	bool stopped;
+	char tokens[CLAIM_MAX][65]; /* brought by the claim on its way */
 };
 
 static void claim(struct exec *x);
+
+struct finish *exec_finish(struct exec *x)
+{
+	return &x->finish;
+}
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -77,7 +85,8 @@ static void on_claimed(struct db_result *res, void *arg)
 	take_stops(x, res, 0);
 	n = db_rows(res, 1);
 	for (int i = 0; i < n; i++) {
-		struct run *r = run_new(x, x->node, res, i);
+		int64_t k = db_get_int(res, 1, i, "hash_no") - 1;
+		struct run *r = run_new(x, x->node, res, i, x->tokens[k >= 0 && k < CLAIM_MAX ? k : 0]);
 		LIST_INSERT_HEAD(&x->runs, r, next);
 		x->n_runs++;
 		run_prepare(r);
@@ -86,6 +95,24 @@ static void on_claimed(struct db_result *res, void *arg)
 		claim(x);
 	else
 		sleep_ms(x, POLL_MS);
+}
+
+/* As many fresh tokens as runs are wanted; the database keeps only their hashes. */
+static void bind_hashes(struct exec *x, struct db_batch *b, int64_t room)
+{
+	struct db_array hashes = {0};
+
+	for (int64_t i = 0; i < room && i < CLAIM_MAX; i++) {
+		unsigned char md[EVP_MAX_MD_SIZE];
+		unsigned int n = 0;
+		struct buf hex = {0};
+		str_random_hex(x->tokens[i], 32);
+		EVP_Digest(x->tokens[i], strlen(x->tokens[i]), md, &n, EVP_sha256(), NULL);
+		str_hex(&hex, md, n);
+		db_array_text(&hashes, buf_str(&hex));
+		buf_free(&hex);
+	}
+	db_array(b, &hashes);
 }
 
 /* The first statement asks which runs are to be stopped, the second claims new ones while there is room. */
@@ -107,7 +134,7 @@ static void claim(struct exec *x)
 	db_text(b, n->id);
 	db_add(b, Q_RUN_CLAIM);
 	db_text(b, n->id);
-	db_int(b, x->stopped || room < 0 ? 0 : room < CLAIM_MAX ? room : CLAIM_MAX);
+	bind_hashes(x, b, x->stopped ? 0 : room);
 	db_submit(b, on_claimed, x);
 }
 
@@ -129,6 +156,7 @@ void exec_start(struct node *n)
 
 	x->node = n;
 	LIST_INIT(&x->runs);
+	finish_init(&x->finish, n);
 	x->timer = evtimer_new(n->base, on_timer, x);
 	n->exec = x;
 	node_on_wake(n, WAKE_EXEC, on_wake, x);
@@ -157,6 +185,7 @@ void exec_lease_lost(struct node *n)
 		if (r->launch == NULL)
 			continue;
 		log_error(&ctx, "killed: this node was given up as dead, another attempt takes over");
+		r->node_lost = true;
 		launch_kill(r->launch);
 	}
 }
@@ -184,6 +213,7 @@ void exec_free(struct node *n)
 		LIST_REMOVE(r, next);
 		run_free(r);
 	}
+	finish_free(&x->finish);
 	event_free(x->timer);
 	free(x);
 	n->exec = NULL;

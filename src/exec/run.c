@@ -5,20 +5,19 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define RECORD_RETRY_MS 1000
+#define PID_AFTER_MS 200 /* short runs are over before anybody could look at their pid */
 
 static char *text_of(const struct db_result *res, int row, const char *col)
 {
 	return mem_strdup(db_get(res, 1, row, col));
 }
 
-struct run *run_new(struct exec *x, struct node *n, const struct db_result *res, int row)
+struct run *run_new(struct exec *x, struct node *n, const struct db_result *res, int row, const char *token)
 {
 	struct run *r = mem_zalloc(sizeof(*r));
 
@@ -30,7 +29,6 @@ struct run *run_new(struct exec *x, struct node *n, const struct db_result *res,
 	r->timeout_s = db_get_int(res, 1, row, "timeout_s");
 	r->cores = (int)db_get_int(res, 1, row, "cores");
 	r->memory_mb = (int)db_get_int(res, 1, row, "memory_mb");
-	r->partitions = (int)db_get_int(res, 1, row, "partitions");
 	r->job_id = text_of(res, row, "job_id");
 	r->task_name = text_of(res, row, "task_name");
 	r->role = text_of(res, row, "role");
@@ -40,7 +38,8 @@ struct run *run_new(struct exec *x, struct node *n, const struct db_result *res,
 	r->model_id = text_of(res, row, "model_id");
 	r->model_version = text_of(res, row, "model_version");
 	r->config = db_get_json(res, 1, row, "config");
-	r->parties = db_get_json(res, 1, row, "parties");
+	r->parties = json_incref(json_object_get(r->config, "parties"));
+	r->partitions = (int)js_int(r->config, "computing_partitions", 1);
 	r->provider_metadata = db_get_json(res, 1, row, "provider_metadata");
 	r->desc = db_get_json(res, 1, row, "component_desc");
 	if (json_object_get(r->desc, "component") != NULL) {
@@ -54,7 +53,7 @@ struct run *run_new(struct exec *x, struct node *n, const struct db_result *res,
 				 r->task_name, r->attempt);
 	r->log_dir = mem_printf("%s/%s/%s/%s/%s/%d", n->conf->log_dir, r->job_id, r->role, r->party_id,
 				r->task_name, r->attempt);
-	str_random_hex(r->token, 32);
+	str_copy(r->token, sizeof(r->token), token);
 	return r;
 }
 
@@ -71,6 +70,9 @@ void run_free(struct run *r)
 	json_decref(r->provider_metadata);
 	json_decref(r->desc);
 	json_decref(r->result);
+	json_decref(r->argv);
+	if (r->pid_timer != NULL)
+		event_free(r->pid_timer);
 	buf_free(&r->error);
 	buf_free(&r->tail);
 	free(r);
@@ -137,7 +139,7 @@ static json_t *model_rows(const struct preparing *p, const struct db_result *res
 	json_t *pair;
 
 	json_array_foreach (p->models, m, pair) {
-		json_t *rows = rows_json(res, 3 + (int)m, texts, jsons);
+		json_t *rows = rows_json(res, 2 + (int)m, texts, jsons);
 		size_t i;
 		json_t *row;
 		json_array_foreach (rows, i, row) {
@@ -150,16 +152,26 @@ static json_t *model_rows(const struct preparing *p, const struct db_result *res
 	return all;
 }
 
-static void launched(pid_t pid, void *arg)
+static void on_pid_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct run *r = arg;
 	struct db_batch *b = db_batch_new(r->node->db);
 
 	db_add(b, Q_RUN_STARTED);
 	db_int(b, r->run_no);
-	db_int(b, pid);
-	db_json(b, r->result); /* the argument list, kept there until the end */
+	db_int(b, r->pid);
+	db_json(b, r->argv);
 	db_submit(b, NULL, NULL);
+}
+
+static void launched(pid_t pid, void *arg)
+{
+	static const struct timeval later = {0, PID_AFTER_MS * 1000};
+	struct run *r = arg;
+
+	r->pid = pid;
+	r->pid_timer = evtimer_new(r->node->base, on_pid_timer, r);
+	evtimer_add(r->pid_timer, &later);
 }
 
 static void exit_text(struct run *r, const struct launch_result *l)
@@ -182,6 +194,8 @@ static void exited(const struct launch_result *l, void *arg)
 	const struct log_ctx ctx = run_ctx(r);
 
 	r->launch = NULL;
+	if (r->pid_timer != NULL)
+		evtimer_del(r->pid_timer);
 	r->has_exit = l->started;
 	r->exit_code = l->exit_code;
 	r->signal = l->signal;
@@ -189,8 +203,6 @@ static void exited(const struct launch_result *l, void *arg)
 	r->sys_ms = l->sys_us / 1000;
 	r->max_rss_kb = l->max_rss_kb;
 	buf_add(&r->tail, l->stderr_tail, l->stderr_tail_len);
-	json_decref(r->result);
-	r->result = NULL;
 	log_info(&ctx, "process ended: exit code %d, signal %d, %lld ms, %lld KiB%s", l->exit_code, l->signal,
 		 (long long)l->elapsed_ms, (long long)l->max_rss_kb,
 		 l->leftover > 0 ? ", left processes behind that were killed" : "");
@@ -205,7 +217,13 @@ static void exited(const struct launch_result *l, void *arg)
 		buf_reset(&r->error);
 		buf_printf(&r->error, "stopped, because the task or the job is %s", r->stop_status);
 		run_end(r, r->stop_status, "stopped");
+	} else if (r->node_lost) {
+		buf_reset(&r->error);
+		buf_printf(&r->error, "node %s was lost while it ran this task: it had not reached its database in time",
+			   r->node->name);
+		run_end(r, "failed", "node_lost");
 	} else if (l->stopped && r->node->stopping) {
+		r->node_lost = true;
 		buf_reset(&r->error);
 		buf_printf(&r->error, "node %s was shut down while it ran this task", r->node->name);
 		run_end(r, "failed", "node_stopped");
@@ -214,18 +232,6 @@ static void exited(const struct launch_result *l, void *arg)
 			exit_text(r, l);
 		run_end(r, "failed", l->started ? "exited" : "not_started");
 	}
-}
-
-static void token_hash(const char *token, char *out, size_t size)
-{
-	unsigned char md[EVP_MAX_MD_SIZE];
-	unsigned int n = 0;
-	struct buf hex = {0};
-
-	EVP_Digest(token, strlen(token), md, &n, EVP_sha256(), NULL);
-	str_hex(&hex, md, n);
-	str_copy(out, size, buf_str(&hex));
-	buf_free(&hex);
 }
 
 static void open_mailbox(struct run *r)
@@ -290,10 +296,9 @@ static bool start_process(struct run *r, struct err *e)
 	if (!native)
 		env[v++] = mem_printf("PYTHONPATH=%s", js_str(r->provider_metadata, "path", ""));
 	env[v] = NULL;
-	/* Kept to be shown beside the pid. */
-	r->result = json_array();
+	r->argv = json_array();
 	for (size_t i = 0; i < a; i++)
-		json_array_append_new(r->result, json_string(argv[i]));
+		json_array_append_new(r->argv, json_string(argv[i]));
 	unlink(result);
 	const struct launch_spec spec = {
 		.argv = argv,
@@ -335,37 +340,12 @@ static bool write_config(struct run *r, const struct run_inputs *in, struct err 
 	return ok;
 }
 
-static void on_inputs(struct db_result *res, void *arg)
+static void start(struct run *r, const struct run_inputs *in)
 {
-	static const char *const out_texts[] = {"task_name", "output_key", "output_index", "namespace", "name",
-						"uri",	     "type_name",  "component",	   "attempt",	"table_uri",
-						"table_type", NULL};
-	static const char *const out_jsons[] = {"metadata", "table_schema", "table_source", NULL};
-	static const char *const table_texts[] = {"namespace", "name", "uri", "data_type", NULL};
-	static const char *const table_jsons[] = {"schema", "source", NULL};
-	struct preparing *p = arg;
-	struct run *r = p->r;
 	const struct log_ctx ctx = run_ctx(r);
 	struct err e = {0};
+	bool ok = write_config(r, in, &e);
 
-	if (db_error(res) != NULL) {
-		fail_before_start(r, db_error(res)->msg);
-		preparing_free(p);
-		return;
-	}
-	if (r->stop_status[0] != '\0') { /* stopped meanwhile */
-		run_end(r, r->stop_status, "stopped");
-		preparing_free(p);
-		return;
-	}
-	struct run_inputs in = {.outputs = rows_json(res, 1, out_texts, out_jsons),
-				.tables = rows_json(res, 2, table_texts, table_jsons),
-				.models = model_rows(p, res)};
-	preparing_free(p);
-	bool ok = write_config(r, &in, &e);
-	json_decref(in.outputs);
-	json_decref(in.tables);
-	json_decref(in.models);
 	if (ok) {
 		open_mailbox(r);
 		ok = start_process(r, &e);
@@ -378,25 +358,42 @@ static void on_inputs(struct db_result *res, void *arg)
 	log_info(&ctx, "started %s (provider %s)", r->component, r->provider);
 }
 
-void run_prepare(struct run *r)
+static void on_inputs(struct db_result *res, void *arg)
 {
-	struct preparing *p = mem_zalloc(sizeof(*p));
+	static const char *const out_texts[] = {"task_name", "output_key", "output_index", "namespace", "name",
+						"uri",	     "type_name",  "component",	   "attempt",	"table_uri",
+						"table_type", NULL};
+	static const char *const out_jsons[] = {"metadata", "table_schema", "table_source", NULL};
+	static const char *const table_texts[] = {"namespace", "name", "uri", "data_type", NULL};
+	static const char *const table_jsons[] = {"schema", "source", NULL};
+	struct preparing *p = arg;
+	struct run *r = p->r;
+
+	if (db_error(res) != NULL) {
+		fail_before_start(r, db_error(res)->msg);
+	} else if (r->stop_status[0] != '\0') { /* stopped meanwhile */
+		run_end(r, r->stop_status, "stopped");
+	} else {
+		struct run_inputs in = {.outputs = rows_json(res, 0, out_texts, out_jsons),
+					.tables = rows_json(res, 1, table_texts, table_jsons),
+					.models = model_rows(p, res)};
+		start(r, &in);
+		json_decref(in.outputs);
+		json_decref(in.tables);
+		json_decref(in.models);
+	}
+	preparing_free(p);
+}
+
+static void look_up(struct preparing *p)
+{
+	struct run *r = p->r;
 	struct db_batch *b = db_batch_new(r->node->db);
 	struct db_array a = {0};
 	struct db_array c = {0};
-	char hash[65];
 	size_t i;
 	json_t *v;
 
-	p->r = r;
-	p->tasks = json_array();
-	p->models = json_array();
-	p->tables = json_array();
-	taskconf_needs(r, p->tasks, p->models, p->tables);
-	token_hash(r->token, hash, sizeof(hash));
-	db_add(b, Q_RUN_TOKEN);
-	db_int(b, r->run_no);
-	db_text(b, hash);
 	json_array_foreach (p->tasks, i, v)
 		db_array_text(&a, json_string_value(v));
 	db_add(b, Q_RUN_INPUTS);
@@ -421,6 +418,30 @@ void run_prepare(struct run *r)
 	db_submit(b, on_inputs, p);
 }
 
+void run_prepare(struct run *r)
+{
+	struct preparing *p;
+
+	if (r->node->conf->inprocess_noop && strcmp(r->component, "noop") == 0 &&
+	    json_object_size(json_object_get(r->config, "parameters")) == 0) {
+		run_end(r, "success", "exited");
+		return;
+	}
+	p = mem_zalloc(sizeof(*p));
+	p->r = r;
+	p->tasks = json_array();
+	p->models = json_array();
+	p->tables = json_array();
+	taskconf_needs(r, p->tasks, p->models, p->tables);
+	if (json_array_size(p->tasks) + json_array_size(p->models) + json_array_size(p->tables) > 0) {
+		look_up(p);
+		return;
+	}
+	struct run_inputs none = {.outputs = p->tasks, .tables = p->tables, .models = p->models};
+	start(r, &none);
+	preparing_free(p);
+}
+
 /* ---- stopping and ending ---- */
 
 void run_stop(struct run *r, const char *status)
@@ -434,108 +455,4 @@ void run_stop(struct run *r, const char *status)
 		return; /* seen when the inputs are there, or it is ending already */
 	log_info(&ctx, "stopping: the task is %s", status);
 	launch_stop(r->launch, r->node->conf->exec_grace_ms);
-}
-
-static void record(struct run *r);
-
-static void on_retry(evutil_socket_t fd, short what, void *arg)
-{
-	record(arg);
-}
-
-static void on_recorded(struct db_result *res, void *arg)
-{
-	static const struct timeval later = {RECORD_RETRY_MS / 1000, 0};
-	struct run *r = arg;
-	const struct log_ctx ctx = run_ctx(r);
-	const struct err *e = db_error(res);
-
-	if (e == NULL) {
-		node_wake(r->node, WAKE_SCHED);
-		node_wake(r->node, WAKE_OUTBOX);
-		run_over(r);
-		return;
-	}
-	log_warn(&ctx, "recording the end of the run: %s", e->msg);
-	if (e->code == ERR_CONFLICT) { /* too late: the lease is lost, another attempt has taken over */
-		run_over(r);
-		return;
-	}
-	bool transient = e->code == ERR_DB_LOST || e->code == ERR_DB_UNAVAILABLE;
-	if (!transient && strcmp(r->end_status, "success") == 0) {
-		/* What it left cannot be registered: that is a failure of the task. */
-		buf_reset(&r->error);
-		buf_printf(&r->error, "its outputs could not be registered: %s", e->msg);
-		str_copy(r->end_status, sizeof(r->end_status), "failed");
-	} else if (!transient && ++r->tries > 5) {
-		run_over(r); /* others see the run as lost when this node's lease ends */
-		return;
-	}
-	event_base_once(r->node->base, -1, EV_TIMEOUT, on_retry, r, &later);
-}
-
-static void bind_end(struct run *r, struct db_batch *b)
-{
-	char *actor = mem_printf("node %s", r->node->name);
-	struct buf tail = {0};
-
-	if (r->tail.len > 0 && str_is_utf8(r->tail.data, r->tail.len) &&
-	    memchr(r->tail.data, '\0', r->tail.len) == NULL)
-		buf_add(&tail, r->tail.data, r->tail.len);
-	else if (r->tail.len > 0)
-		str_vis(&tail, r->tail.data, r->tail.len);
-	db_add(b, Q_RUN_FINISH);
-	db_int(b, r->run_no);
-	db_int(b, r->lease_no);
-	db_text(b, r->end_status);
-	if (r->has_exit && r->exit_code >= 0)
-		db_int(b, r->exit_code);
-	else
-		db_null(b);
-	if (r->has_exit && r->signal > 0)
-		db_int(b, r->signal);
-	else
-		db_null(b);
-	db_text(b, buf_str(&r->error));
-	db_text(b, tail.len > 0 ? buf_str(&tail) : NULL);
-	db_int(b, r->user_ms);
-	db_int(b, r->sys_ms);
-	db_int(b, r->max_rss_kb);
-	db_text(b, r->end_reason);
-	db_text(b, actor);
-	db_bool(b, r->node->conf->share_error_tail);
-	buf_free(&tail);
-	free(actor);
-}
-
-static void record(struct run *r)
-{
-	struct db_batch *b = db_batch_new(r->node->db);
-	struct err e = {0};
-
-	bind_end(r, b);
-	if (strcmp(r->end_status, "success") == 0 && !results_add(r, b, &e)) {
-		db_batch_free(b);
-		buf_reset(&r->error);
-		buf_adds(&r->error, e.msg);
-		str_copy(r->end_status, sizeof(r->end_status), "failed");
-		b = db_batch_new(r->node->db);
-		bind_end(r, b);
-	}
-	db_submit(b, on_recorded, r);
-}
-
-void run_end(struct run *r, const char *status, const char *reason)
-{
-	const struct log_ctx ctx = run_ctx(r);
-
-	r->state = RUN_RECORDING;
-	str_copy(r->end_status, sizeof(r->end_status), status);
-	r->end_reason = reason;
-	channel_close(r->node->channel, r->execution_id);
-	if (strcmp(status, "success") == 0)
-		log_info(&ctx, "success");
-	else
-		log_warn(&ctx, "%s: %s", status, buf_str(&r->error));
-	record(r);
 }

@@ -38,18 +38,24 @@ struct run {
 	char token[65];
 	char stop_status[16]; /* "" unless it is to be stopped */
 	struct launch *launch;
+	pid_t pid;
+	struct event *pid_timer; /* writes pid and argv when the run lasts */
+	json_t *argv;
+	STAILQ_ENTRY(run) ending; /* of exec's queue of ends, finish.c */
 	int tries; /* of recording the end */
 	/* the end, kept until it is recorded */
 	char end_status[16];
 	const char *end_reason;
+	bool node_lost; /* its node went away, not the component wrong: another attempt is free */
 	bool has_exit;
 	int exit_code, signal;
 	struct buf error, tail;
 	int64_t user_ms, sys_ms, max_rss_kb;
-	json_t *result; /* of the component, NULL */
+	json_t *result; /* of the component, or NULL */
 };
 
-struct run *run_new(struct exec *x, struct node *n, const struct db_result *r, int row);
+/* From a row of run_claim (statement 1); token: the task token whose hash the claim brought. */
+struct run *run_new(struct exec *x, struct node *n, const struct db_result *r, int row, const char *token);
 void run_free(struct run *r);
 struct log_ctx run_ctx(const struct run *r);
 /* Looks up inputs, writes the configuration, starts the process. */
@@ -59,6 +65,18 @@ void run_stop(struct run *r, const char *status);
 /* The run is over: writes status, outputs and report in one transaction, then run_over(). */
 void run_end(struct run *r, const char *status, const char *reason);
 void run_over(struct run *r); /* exec.c: removes and frees it */
+
+/* finish.c: ends wait here for their turn: those that left nothing are recorded in sets. */
+STAILQ_HEAD(run_ends, run);
+struct finish {
+	struct node *node;
+	struct run_ends queue;
+	bool busy;
+	struct event *timer;
+};
+void finish_init(struct finish *f, struct node *n);
+void finish_free(struct finish *f);
+struct finish *exec_finish(struct exec *x); /* exec.c */
 
 /* taskconf.c: pure. */
 struct run_inputs {

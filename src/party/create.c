@@ -35,6 +35,19 @@ static bool runs_at(const struct dag_task *t, int party)
 	return false;
 }
 
+/* All parties of the task in the order of the definition, which is the same at every site. */
+static json_t *task_parties(const struct dag *d, const struct dag_task *t)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < t->n_parties; i++) {
+		const struct dag_party *p = &d->parties[t->parties[i]];
+		json_array_append_new(list, json_pack("{s:s, s:[s]}", "role", dag_role_name(p->role),
+						      "party_id", p->id));
+	}
+	return list;
+}
+
 static json_t *task_row(const struct dag *d, int task, int party, const struct dag_defaults *def,
 			struct err *e)
 {
@@ -42,6 +55,8 @@ static json_t *task_row(const struct dag *d, int task, int party, const struct d
 
 	if (config == NULL)
 		return NULL;
+	json_object_set_new(config, "parties", task_parties(d, &d->tasks[task]));
+	json_object_set_new(config, "computing_partitions", json_integer(d->computing_partitions));
 	return json_pack(
 	    "{s:s, s:i, s:i, s:s, s:s, s:I, s:I, s:I, s:o}", "task_name", d->tasks[task].name,
 	    "task_no", task, "party_no", party, "component", d->tasks[task].component, "provider",

@@ -51,7 +51,8 @@ static void on_registered(struct db_result *r, void *arg)
 		return;
 	}
 	jan.registered = true;
-	n->beat_ms = jan.sent_ms;
+	/* Not from when it was sent: it may have waited long for a connection. The first beat is exact again. */
+	n->beat_ms = clock_mono_ms();
 	log_info(LOG_CTX_NONE, "node %s has registered as %s", n->name, n->id);
 	jan.ready(n);
 	sleep_ms(beat_every_ms());

@@ -88,6 +88,9 @@ const struct conf_opt node_conf_opts[] = {
 	    "A component's stdout and stderr are cut at this size each."),
 	BOOL("exec.share_error_tail", share_error_tail, "true",
 	     "Send the last lines of a failed component's stderr to the scheduler's site."),
+	BOOL("exec.inprocess_noop", inprocess_noop, "false",
+	     "End runs of the component noop that have no parameters without a process, to measure scheduling "
+	     "alone."),
 	NUM("cluster.lease_ms", lease_ms, "5000", 500, 600000,
 	    "A node not seen for so long is given up and its work taken over."),
 	NUM("sched.batch", sched_batch, "64", 1, 1000, "Jobs claimed at once."),

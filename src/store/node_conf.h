@@ -45,6 +45,7 @@ struct node_conf {
 	int64_t exec_grace_ms;
 	int64_t exec_log_mb;
 	bool share_error_tail;
+	bool inprocess_noop;
 	int64_t lease_ms;
 	int64_t sched_batch;
 	int64_t create_timeout_s;
