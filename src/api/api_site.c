@@ -156,7 +156,7 @@ static void add_step(struct check *c, const char *name, bool ok, int64_t us, con
 	c->ok = c->ok && ok;
 	json_array_append_new(
 	    c->steps, json_pack("{s:s, s:b, s:s, s:o}", "name", name, "ok", (int)ok, "detail", text,
-				"ms", us < 0 ? json_null() : json_real((double)us / 1000)));
+				"ms", us < 0 ? json_null() : json_integer((us + 500) / 1000)));
 }
 
 static void finish(struct check *c)

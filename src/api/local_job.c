@@ -6,6 +6,7 @@
 #include "party/submit.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #define SCHEMA_VERSION "2.2.0"
 #define PROVIDER       "norn:*@local"
@@ -13,6 +14,7 @@
 struct pending {
 	struct http_req *r;
 	json_t *data; /* of the answer when the job was taken */
+	char *file;   /* removed when it was not; NULL: none */
 };
 
 static void on_submitted(json_t *answer, void *arg)
@@ -24,8 +26,11 @@ static void on_submitted(json_t *answer, void *arg)
 	} else {
 		json_object_set_new(answer, "request_id", json_string(http_req_id(p->r)));
 		json_decref(p->data);
+		if (p->file != NULL)
+			(void)unlink(p->file);
 	}
 	http_reply_json(p->r, 200, answer);
+	free(p->file);
 	free(p);
 }
 
@@ -34,8 +39,10 @@ static json_t *local_parties(void)
 	return json_pack("[{s:s, s:[s]}]", "role", "local", "party_id", "0");
 }
 
-/* Takes tasks (the definition), params ({task: {parameters}}) and data (of the answer). */
-static void submit(struct http_req *r, json_t *tasks, json_t *params, json_t *data)
+/* Takes tasks (the definition), params ({task: {parameters}}) and data (of the answer). file: what
+ * is to be removed when the job is refused, or NULL. */
+static void submit(struct http_req *r, json_t *tasks, json_t *params, json_t *data,
+		   const char *file)
 {
 	json_t *conf = json_pack("{s:s, s:i, s:{s:s, s:{s:i}}}", "scheduler_party_id", "0", "cores",
 				 1, "task", "provider", PROVIDER, "engine_run", "cores", 1);
@@ -50,6 +57,7 @@ static void submit(struct http_req *r, json_t *tasks, json_t *params, json_t *da
 
 	p->r = r;
 	p->data = data;
+	p->file = mem_strdup(file);
 	submit_job(request_node(r), root, &opts, on_submitted, p);
 	json_decref(root);
 }
@@ -102,7 +110,7 @@ void local_job_upload(struct http_req *r, const struct upload_job *u)
 		set_optional(upload, "name", name);
 	}
 	json_decref(upload);
-	submit(r, tasks, params, name_data(namespace_, name));
+	submit(r, tasks, params, name_data(namespace_, name), u->is_temp_file ? u->file : NULL);
 }
 
 void local_job_transform(struct http_req *r, const json_t *from, const char *namespace_,
@@ -117,7 +125,7 @@ void local_job_transform(struct http_req *r, const json_t *from, const char *nam
 						       "namespace", js_str(from, "namespace", ""),
 						       "name", js_str(from, "name", ""))));
 	submit(r, tasks, json_pack("{s:{s:o}}", "transformer_0", "parameters", to),
-	       name_data(namespace_, name));
+	       name_data(namespace_, name), NULL);
 }
 
 void local_job_download(struct http_req *r, const char *namespace_, const char *name,
@@ -132,5 +140,5 @@ void local_job_download(struct http_req *r, const char *namespace_, const char *
 	json_t *data = name_data(namespace_, name);
 
 	json_object_set_new(data, "path", json_string(path));
-	submit(r, tasks, params, data);
+	submit(r, tasks, params, data, NULL);
 }

@@ -20,7 +20,7 @@
 
 #define POLL_FIRST_MS      20
 #define POLL_MAX_MS        100
-#define CREATE_SLACK_MS    5000 /* the scheduler gives up first, and says why */
+#define CREATE_SLACK_MS    20000 /* the scheduler gives up first, and says why */
 #define LOST_WAIT_MS       500
 #define WRITE_TRIES        5
 #define HAND_OVER_SLACK_MS 10000
