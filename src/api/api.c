@@ -1,7 +1,7 @@
 #include "api/api.h"
 
 #include "api/requests.h"
-#include "auth/request.h"
+#include "api/reply.h"
 #include "base/str.h"
 
 static int64_t requests;
@@ -25,9 +25,9 @@ void api_not_found(struct http_req *r, void *arg)
 		http_reply(r, http_req_path_known(r) ? 405 : 404, "text/plain", text,
 			   sizeof(text) - 1);
 	} else if (http_req_path_known(r)) {
-		reply_code(r, ERR_SERVER, "<MethodNotAllowed '405: Method Not Allowed'>");
+		refuse(r, ERR_SERVER, "<MethodNotAllowed '405: Method Not Allowed'>");
 	} else {
-		reply_code(r, ERR_SERVER, "<NotFound '404: Not Found'>");
+		refuse(r, ERR_SERVER, "<NotFound '404: Not Found'>");
 	}
 }
 

@@ -2,7 +2,7 @@
  * site that does. */
 #include "api/api.h"
 
-#include "auth/request.h"
+#include "api/reply.h"
 #include "base/js.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -33,12 +33,12 @@ static void on_peer(const struct http_response *res, void *arg)
 	char text[ERR_MSG_MAX - 64];
 
 	if (!peer_answer(res, &code, text, sizeof(text)))
-		reply_code(a->r, ERR_FEDERATED, "Federated schedule error, party %s: %s",
-			   a->scheduler, text);
+		refuse(a->r, ERR_FEDERATED, "Federated schedule error, party %s: %s", a->scheduler,
+		       text);
 	else if (code == ERR_OK)
 		reply_ok(a->r, json_incref(json_object_get(res->json, "data")));
 	else
-		reply_code(a->r, code, "%s", text);
+		refuse(a->r, code, "%s", text);
 	asked_free(a);
 }
 
@@ -47,11 +47,11 @@ static void hand_over(struct asked *a, const char *party, const char *url)
 	struct node *n = request_node(a->r);
 
 	if (n->tls == NULL || *url == '\0') {
-		reply_code(a->r, ERR_FEDERATED,
-			   "the job is scheduled by party %s, and there is no route to it: add one "
-			   "with `norn site "
-			   "add %s URL`",
-			   a->scheduler, a->scheduler);
+		refuse(a->r, ERR_FEDERATED,
+		       "the job is scheduled by party %s, and there is no route to it: add one "
+		       "with `norn site "
+		       "add %s URL`",
+		       a->scheduler, a->scheduler);
 		asked_free(a);
 		return;
 	}
@@ -74,8 +74,8 @@ static void on_scheduler(struct db_result *res, void *arg)
 	if (db_error(res) != NULL) {
 		reply_db_err(a->r, res);
 	} else if (db_rows(res, 0) == 0) {
-		reply_code(a->r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s]",
-			   js_str(a->p, "job_id", ""));
+		refuse(a->r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s]",
+		       js_str(a->p, "job_id", ""));
 	} else {
 		str_copy(a->scheduler, sizeof(a->scheduler),
 			 db_get(res, 0, 0, "scheduler_party_id"));

@@ -77,11 +77,11 @@ static void on_target(struct db_result *res, void *arg)
 	if (db_error(res) != NULL)
 		reply_db_err(t->r, res);
 	else
-		reply_code(t->r, ERR_TABLE_EXISTS,
-			   "Exists table: name[%s],namespace[%s],warning[it is replaced only when "
-			   "the parameter "
-			   "'drop' is true]",
-			   js_str(t->p, "name", ""), js_str(t->p, "namespace", ""));
+		refuse(t->r, ERR_TABLE_EXISTS,
+		       "Exists table: name[%s],namespace[%s],warning[it is replaced only when "
+		       "the parameter "
+		       "'drop' is true]",
+		       js_str(t->p, "name", ""), js_str(t->p, "namespace", ""));
 	json_decref(t->p);
 	free(t);
 }
@@ -126,9 +126,8 @@ static void component_download(struct http_req *r, void *arg)
 	if (p == NULL)
 		return;
 	if (js_str(p, "path", "")[0] != '/')
-		reply_code(r, ERR_API_PARAMETER,
-			   "path: '%.200s' is not an absolute path on the server",
-			   js_str(p, "path", ""));
+		refuse(r, ERR_API_PARAMETER, "path: '%.200s' is not an absolute path on the server",
+		       js_str(p, "path", ""));
 	else
 		local_job_download(r, js_str(p, "namespace", ""), js_str(p, "name", ""),
 				   js_str(p, "path", ""));
@@ -155,7 +154,7 @@ static void on_table(struct db_result *res, void *arg)
 	if (db_error(res) != NULL) {
 		reply_db_err(t->r, res);
 	} else if (db_rows(res, 0) == 0) {
-		reply_code(t->r, ERR_TABLE_NOT_FOUND, NO_TABLE, name, ns);
+		refuse(t->r, ERR_TABLE_NOT_FOUND, NO_TABLE, name, ns);
 	} else {
 		struct archive *a = archive_new(true);
 		if (files_add_table(request_node(t->r), a, "data", 0, db_get(res, 0, 0, "uri"),
@@ -170,7 +169,7 @@ static void on_table(struct db_result *res, void *arg)
 			buf_free(&file);
 		} else {
 			archive_free(a);
-			reply_err(t->r, &e);
+			refuse(t->r, e.code, "%s", e.msg);
 		}
 	}
 	json_decref(t->p);

@@ -61,7 +61,7 @@ static void on_found(struct db_result *res, void *arg)
 		return;
 	}
 	if (db_get_int(res, 0, 0, "n") == 0) {
-		reply_code(r, ERR_JOB_NOT_FOUND, NO_JOB);
+		refuse(r, ERR_JOB_NOT_FOUND, NO_JOB);
 		return;
 	}
 	struct db_batch *b = one_statement(r, Q_API_JOB_RECORDS);
@@ -85,7 +85,7 @@ static void job_query(struct http_req *r, void *arg)
 		return;
 	const char *user = http_req_header(r, "user_name");
 	if (json_object_size(p) == 0 && user == NULL) {
-		reply_code(r, ERR_JOB_NOT_FOUND, NO_JOB);
+		refuse(r, ERR_JOB_NOT_FOUND, NO_JOB);
 	} else if (js_str(p, "job_id", NULL) != NULL) {
 		struct buf text = {0};
 		struct db_batch *b = one_statement(r, Q_API_JOB_QUERY);
@@ -180,12 +180,12 @@ static bool check_paging(struct http_req *r, const json_t *p)
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
 		ok |= str_eq(by, known[i]);
 	if (!ok)
-		reply_code(r, ERR_API_PARAMETER, "order_by: jobs cannot be sorted by '%s'", by);
+		refuse(r, ERR_API_PARAMETER, "order_by: jobs cannot be sorted by '%s'", by);
 	else if (!str_eq(order, "asc") && !str_eq(order, "desc"))
-		reply_code(r, ERR_API_PARAMETER, "order: '%s' is not asc or desc", order);
+		refuse(r, ERR_API_PARAMETER, "order: '%s' is not asc or desc", order);
 	else if (js_int(p, "limit", 0) < 0 || js_int(p, "limit", 0) > 100000 ||
 		 js_int(p, "page", 0) < 0 || js_int(p, "page", 0) > 10000000)
-		reply_code(r, ERR_API_PARAMETER, "limit is 0 to 100000, page is not negative");
+		refuse(r, ERR_API_PARAMETER, "limit is 0 to 100000, page is not negative");
 	else
 		return true;
 	return false;
@@ -259,11 +259,11 @@ static void on_kept(struct db_result *res, void *arg)
 		reply_db_err(s->r, res);
 	} else {
 		node_wake(request_node(s->r), WAKE_OUTBOX);
-		reply_code(s->r, ERR_FEDERATED,
-			   "Federated schedule error, the scheduler's site (party %s) was not "
-			   "reached; the stop "
-			   "of job %s is kept and sent until it is",
-			   s->scheduler, s->job_id);
+		refuse(s->r, ERR_FEDERATED,
+		       "Federated schedule error, the scheduler's site (party %s) was not "
+		       "reached; the stop "
+		       "of job %s is kept and sent until it is",
+		       s->scheduler, s->job_id);
 	}
 	free(s);
 }
@@ -285,7 +285,7 @@ static void on_stop_answer(const struct http_response *res, void *arg)
 	if (code == ERR_OK)
 		reply_ok(s->r, NULL);
 	else
-		reply_code(s->r, code, "%s", text);
+		refuse(s->r, code, "%s", text);
 	free(s);
 }
 
@@ -294,10 +294,10 @@ static void ask_scheduler(struct stop *s, const char *url)
 	struct node *n = request_node(s->r);
 
 	if (n->tls == NULL || url[0] == '\0') {
-		reply_code(s->r, ERR_JOB_KILL,
-			   "Kill job failed: the job is scheduled by party %s, and there is no "
-			   "route to it",
-			   s->scheduler);
+		refuse(s->r, ERR_JOB_KILL,
+		       "Kill job failed: the job is scheduled by party %s, and there is no "
+		       "route to it",
+		       s->scheduler);
 		free(s);
 		return;
 	}
@@ -323,7 +323,7 @@ static void on_stop(struct db_result *res, void *arg)
 		node_wake(request_node(s->r), WAKE_SCHED);
 		reply_ok(s->r, NULL);
 	} else if (db_rows(res, 1) == 0) {
-		reply_code(s->r, ERR_JOB_NOT_FOUND, NO_JOB ": job_id[%s]", s->job_id);
+		refuse(s->r, ERR_JOB_NOT_FOUND, NO_JOB ": job_id[%s]", s->job_id);
 	} else {
 		str_copy(s->scheduler, sizeof(s->scheduler),
 			 db_get(res, 1, 0, "scheduler_party_id"));
@@ -345,7 +345,7 @@ static void job_stop(struct http_req *r, void *arg)
 	struct stop *s = mem_zalloc(sizeof(*s));
 	s->r = r;
 	if (!str_copy(s->job_id, sizeof(s->job_id), js_str(p, "job_id", ""))) {
-		reply_code(r, ERR_JOB_NOT_FOUND, NO_JOB ": job_id[%s...]", s->job_id);
+		refuse(r, ERR_JOB_NOT_FOUND, NO_JOB ": job_id[%s...]", s->job_id);
 		free(s);
 		json_decref(p);
 		return;
@@ -373,7 +373,7 @@ static void on_noted(struct db_result *res, void *arg)
 	if (db_error(res) != NULL)
 		reply_db_err(r, res);
 	else if (db_affected(res, 0) == 0)
-		reply_code(r, ERR_JOB_NOT_FOUND, NO_JOB);
+		refuse(r, ERR_JOB_NOT_FOUND, NO_JOB);
 	else
 		reply_ok(r, NULL);
 }
@@ -413,7 +413,7 @@ static void reply_view(struct dag_view *v, const json_t *root)
 	enum dag_role role;
 
 	if (d == NULL) {
-		reply_err(v->r, &e);
+		refuse(v->r, e.code, "%s", e.msg);
 		return;
 	}
 	if (v->tables) {
@@ -436,9 +436,9 @@ static void on_dag(struct db_result *res, void *arg)
 	if (db_error(res) != NULL) {
 		reply_db_err(v->r, res);
 	} else if (db_rows(res, 0) == 0) {
-		reply_code(v->r, ERR_JOB_NOT_FOUND, NO_JOB ": job_id[%s],role[%s],party_id[%s]",
-			   js_str(v->p, "job_id", ""), js_str(v->p, "role", ""),
-			   js_str(v->p, "party_id", ""));
+		refuse(v->r, ERR_JOB_NOT_FOUND, NO_JOB ": job_id[%s],role[%s],party_id[%s]",
+		       js_str(v->p, "job_id", ""), js_str(v->p, "role", ""),
+		       js_str(v->p, "party_id", ""));
 	} else {
 		json_t *root = db_get_json(res, 0, 0, "dag");
 		reply_view(v, root);

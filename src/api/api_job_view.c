@@ -44,7 +44,7 @@ static void on_progress(struct db_result *res, void *arg)
 	else if (db_rows(res, 1) > 0)
 		reply_text(w->r, db_get(res, 1, 0, "data"));
 	else
-		reply_code(w->r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s]", w->job_id);
+		refuse(w->r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s]", w->job_id);
 	wait_free(w);
 }
 
@@ -74,7 +74,7 @@ static void on_change(struct db_result *res, void *arg)
 		if (db_error(res) != NULL)
 			reply_db_err(w->r, res);
 		else
-			reply_code(w->r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s]", w->job_id);
+			refuse(w->r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s]", w->job_id);
 		wait_free(w);
 		return;
 	}
@@ -114,7 +114,7 @@ static struct wait *wait_new(struct http_req *r, const json_t *p)
 
 	w->r = r;
 	if (!str_copy(w->job_id, sizeof(w->job_id), js_str(p, "job_id", ""))) {
-		reply_code(r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s...]", w->job_id);
+		refuse(r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s...]", w->job_id);
 		free(w);
 		return NULL;
 	}
@@ -148,7 +148,7 @@ static void job_wait(struct http_req *r, void *arg)
 	int64_t timeout_ms = js_int(p, "timeout_ms", 0);
 	struct wait *w = NULL;
 	if (timeout_ms < 0 || timeout_ms > 60000)
-		reply_code(r, ERR_API_PARAMETER, "timeout_ms: 0 to 60000");
+		refuse(r, ERR_API_PARAMETER, "timeout_ms: 0 to 60000");
 	else
 		w = wait_new(r, p);
 	if (w != NULL) {
@@ -176,7 +176,7 @@ static void job_events(struct http_req *r, void *arg)
 		return;
 	int64_t limit = js_int(p, "limit", 0);
 	if (limit < 1 || limit > 1000) {
-		reply_code(r, ERR_API_PARAMETER, "limit: 1 to 1000");
+		refuse(r, ERR_API_PARAMETER, "limit: 1 to 1000");
 	} else {
 		struct db_batch *b = one_statement(r, Q_API_EVENTS);
 		db_text(b, js_str(p, "job_id", ""));

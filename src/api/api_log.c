@@ -75,7 +75,7 @@ static bool answer(struct reading *q, int64_t attempt, bool over)
 
 	if (!log_path(q, attempt, &path, &e) ||
 	    !logfile_read(buf_str(&path), q->offset, READ_MAX, over, &out, &next, &at_end, &e)) {
-		reply_err(q->r, &e);
+		refuse(q->r, e.code, "%s", e.msg);
 	} else if (out.len == 0 && !over && !q->closed && clock_mono_ms() < q->deadline_ms &&
 		   !request_node(q->r)->stopping) {
 		buf_free(&path);
@@ -103,13 +103,13 @@ static void on_state(struct db_result *res, void *arg)
 	if (db_rows(res, 0) == 0) {
 		http_req_on_close(q->r, NULL, NULL);
 		if (q->schedule)
-			reply_code(q->r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s]",
-				   text(q, "job_id"));
+			refuse(q->r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s]",
+			       text(q, "job_id"));
 		else
-			reply_code(q->r, ERR_TASK_NOT_FOUND,
-				   "No found task: job_id[%s],role[%s],party_id[%s],task_name[%s]",
-				   text(q, "job_id"), text(q, "role"), text(q, "party_id"),
-				   text(q, "task_name"));
+			refuse(q->r, ERR_TASK_NOT_FOUND,
+			       "No found task: job_id[%s],role[%s],party_id[%s],task_name[%s]",
+			       text(q, "job_id"), text(q, "role"), text(q, "party_id"),
+			       text(q, "task_name"));
 		reading_free(q);
 		return;
 	}
@@ -163,14 +163,13 @@ static const char *file_of(struct http_req *r, const json_t *p)
 	if (js_int(p, "offset", 0) < 0 || js_int(p, "wait_ms", 0) < 0 ||
 	    js_int(p, "wait_ms", 0) > 30000 || js_int(p, "attempt", 0) < 0 ||
 	    js_int(p, "attempt", 0) > INT32_MAX) {
-		reply_code(r, ERR_API_PARAMETER,
-			   "offset and attempt are not negative, wait_ms is at most 30000");
+		refuse(r, ERR_API_PARAMETER,
+		       "offset and attempt are not negative, wait_ms is at most 30000");
 		return NULL;
 	}
 	for (size_t i = 0; !str_eq(log, "schedule") && i < ARRAY_LEN(needed); i++) {
 		if (js_str(p, needed[i], NULL) == NULL) {
-			reply_code(r, ERR_API_PARAMETER, "%s: needed for the log '%s'", needed[i],
-				   log);
+			refuse(r, ERR_API_PARAMETER, "%s: needed for the log '%s'", needed[i], log);
 			return NULL;
 		}
 	}
@@ -178,8 +177,8 @@ static const char *file_of(struct http_req *r, const json_t *p)
 		if (str_eq(log, logs[i][0]))
 			return logs[i][1];
 	}
-	reply_code(r, ERR_API_PARAMETER,
-		   "log: '%.100s' is not schedule, stdout, stderr or component", log);
+	refuse(r, ERR_API_PARAMETER, "log: '%.100s' is not schedule, stdout, stderr or component",
+	       log);
 	return NULL;
 }
 
@@ -285,8 +284,8 @@ static void log_query(struct http_req *r, void *arg)
 	int64_t end = js_int(p, "end", INT64_MAX);
 	bool there = typed_path(r, p, &path, &known);
 	if (!known)
-		reply_code(r, ERR_SERVER, "Exception('no found log type %.100s')",
-			   js_str(p, "log_type", ""));
+		refuse(r, ERR_SERVER, "Exception('no found log type %.100s')",
+		       js_str(p, "log_type", ""));
 	else
 		reply_ok(r, there ? logfile_lines(buf_str(&path), begin > 0 ? begin : 1, end)
 				  : json_array());

@@ -103,10 +103,10 @@ static bool has_rows(struct output *o, const struct db_result *res, const char *
 	if (db_error(res) != NULL)
 		reply_db_err(o->r, res);
 	else if (db_rows(res, 0) == 0)
-		reply_code(o->r, ERR_TASK_NOT_FOUND, NO_TASK, FOUR(o->p));
+		refuse(o->r, ERR_TASK_NOT_FOUND, NO_TASK, FOUR(o->p));
 	else if (db_is_null(res, 0, 0, key))
-		reply_code(o->r, none, "%s: job_id[%s],role[%s],party_id[%s],task_name[%s]",
-			   none_text, FOUR(o->p));
+		refuse(o->r, none, "%s: job_id[%s],role[%s],party_id[%s],task_name[%s]", none_text,
+		       FOUR(o->p));
 	else
 		return true;
 	return false;
@@ -149,8 +149,8 @@ static void on_models(struct db_result *res, void *arg)
 		    load_model(request_node(o->r), db_get(res, 0, i, "path"), &room, &e);
 		json_t *there = json_object_get(all, key);
 		if (model == NULL) {
-			reply_code(o->r, e.code, "model %s of task %s: %s", key,
-				   js_str(o->p, "task_name", ""), e.msg);
+			refuse(o->r, e.code, "model %s of task %s: %s", key,
+			       js_str(o->p, "task_name", ""), e.msg);
 			json_decref(all);
 			output_free(o);
 			return;
@@ -220,7 +220,7 @@ static void on_model_files(struct db_result *res, void *arg)
 			archive_send(a, o->r, key);
 		} else {
 			archive_free(a);
-			reply_err(o->r, &e);
+			refuse(o->r, e.code, "%s", e.msg);
 		}
 	}
 	output_free(o);
@@ -242,7 +242,7 @@ static void on_models_deleted(struct db_result *res, void *arg)
 	if (db_error(res) != NULL) {
 		reply_db_err(o->r, res);
 	} else if (db_rows(res, 0) == 0) {
-		reply_code(o->r, ERR_MODEL_NOT_FOUND, NO_MODEL, FOUR(o->p));
+		refuse(o->r, ERR_MODEL_NOT_FOUND, NO_MODEL, FOUR(o->p));
 	} else {
 		for (int i = 0; i < db_rows(res, 0); i++) {
 			struct buf path = {0};
@@ -288,7 +288,7 @@ static void on_data(struct db_result *res, void *arg)
 			free(name);
 		} else {
 			archive_free(a);
-			reply_err(o->r, &e);
+			refuse(o->r, e.code, "%s", e.msg);
 		}
 	}
 	output_free(o);

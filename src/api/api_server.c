@@ -65,7 +65,7 @@ static void on_catalog(json_t *providers, const struct err *e, void *arg)
 	json_t *p;
 
 	if (providers == NULL) {
-		reply_err(r, e);
+		refuse(r, e->code, "%s", e->msg);
 		return;
 	}
 	all = json_object();

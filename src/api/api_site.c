@@ -85,17 +85,16 @@ static void route_add(struct http_req *r, void *arg)
 		return;
 	const char *party = js_str(p, "party_id", "");
 	if (!str_is_name(party, PARTY_MAX_LEN) || str_eq(party, "0")) {
-		reply_code(r, ERR_API_PARAMETER,
-			   "party_id: '%.100s' is not a party id (1-50 letters, digits, '_', '.', "
-			   "'-'; not \"0\")",
-			   party);
+		refuse(r, ERR_API_PARAMETER,
+		       "party_id: '%.100s' is not a party id (1-50 letters, digits, '_', '.', "
+		       "'-'; not \"0\")",
+		       party);
 	} else if (node_serves(request_node(r), party)) {
-		reply_code(r, ERR_API_PARAMETER,
-			   "party_id: %s is served by this site and needs no route", party);
+		refuse(r, ERR_API_PARAMETER,
+		       "party_id: %s is served by this site and needs no route", party);
 	} else if (!url_fits(js_str(p, "url", ""))) {
-		reply_code(r, ERR_API_PARAMETER,
-			   "url: '%.200s' is not of the form https://HOST:PORT",
-			   js_str(p, "url", ""));
+		refuse(r, ERR_API_PARAMETER, "url: '%.200s' is not of the form https://HOST:PORT",
+		       js_str(p, "url", ""));
 	} else {
 		struct db_batch *b = one_statement(r, Q_ROUTE_SET);
 		bind_texts(b, p, names, ARRAY_LEN(names));
@@ -111,7 +110,7 @@ static void on_removed(struct db_result *res, void *arg)
 	if (db_error(res) != NULL)
 		reply_db_err(r, res);
 	else if (db_affected(res, 0) == 0)
-		reply_code(r, ERR_API_PARAMETER, "party_id: there is no route to that party");
+		refuse(r, ERR_API_PARAMETER, "party_id: there is no route to that party");
 	else
 		reply_ok(r, NULL);
 }
@@ -327,7 +326,7 @@ static void site_check(struct http_req *r, void *arg)
 		    str_is_name(c->party, PARTY_MAX_LEN);
 	json_decref(p);
 	if (!fits) {
-		reply_code(r, ERR_API_PARAMETER, "party_id: not a party id");
+		refuse(r, ERR_API_PARAMETER, "party_id: not a party id");
 		free(c);
 		return;
 	}

@@ -67,8 +67,8 @@ static void on_deleted(struct db_result *res, void *arg)
 	if (db_error(res) != NULL) {
 		reply_db_err(d->r, res);
 	} else if (db_rows(res, 0) == 0) {
-		reply_code(d->r, ERR_TABLE_NOT_FOUND, NO_TABLE, js_str(d->p, "name", ""),
-			   js_str(d->p, "namespace", ""));
+		refuse(d->r, ERR_TABLE_NOT_FOUND, NO_TABLE, js_str(d->p, "name", ""),
+		       js_str(d->p, "namespace", ""));
 	} else {
 		remove_files(request_node(d->r), res);
 		reply_ok(d->r, NULL);
@@ -107,8 +107,8 @@ static void bind_path(struct http_req *r, void *arg)
 	const char *path = js_str(p, "path", "");
 	if (strlen(path) > 4000 || strlen(js_str(p, "name", "")) > NAME_MAX_LEN ||
 	    strlen(js_str(p, "namespace", "")) > NAME_MAX_LEN) {
-		reply_code(r, ERR_API_PARAMETER,
-			   "namespace and name have at most %d bytes, path 4000", NAME_MAX_LEN);
+		refuse(r, ERR_API_PARAMETER, "namespace and name have at most %d bytes, path 4000",
+		       NAME_MAX_LEN);
 	} else {
 		char *uri = mem_printf("file://%s", path);
 		struct db_batch *b = one_statement(r, Q_API_TABLE_BIND);

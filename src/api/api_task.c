@@ -44,7 +44,7 @@ static void task_query(struct http_req *r, void *arg)
 	if (p == NULL)
 		return;
 	if (json_object_size(p) == 0 || !split_task_id(p)) {
-		reply_code(r, ERR_TASK_NOT_FOUND, NO_TASK);
+		refuse(r, ERR_TASK_NOT_FOUND, NO_TASK);
 	} else {
 		struct db_batch *b = one_statement(r, Q_API_TASK_QUERY);
 		bind_texts(b, p, names, ARRAY_LEN(names));
@@ -73,7 +73,7 @@ static void task_list(struct http_req *r, void *arg)
 	int64_t limit = js_int(p, "limit", 0);
 	int64_t page = js_int(p, "page", 0);
 	if (limit < 0 || limit > 100000 || page < 0 || page > 10000000) {
-		reply_code(r, ERR_API_PARAMETER, "limit is 0 to 100000, page is not negative");
+		refuse(r, ERR_API_PARAMETER, "limit is 0 to 100000, page is not negative");
 	} else {
 		struct db_batch *b = one_statement(r, Q_API_TASK_LIST);
 		bind_texts(b, p, names, ARRAY_LEN(names));

@@ -6,6 +6,7 @@
 #include "api/local_job.h"
 #include "api/multipart.h"
 #include "api/upload.h"
+#include "api/reply.h"
 
 #include "base/fs.h"
 #include "base/js.h"
@@ -45,7 +46,7 @@ static void upload_free(struct upload *u, bool remove_file)
 
 static void give_up(struct upload *u, const struct err *e)
 {
-	reply_err(u->r, e);
+	refuse(u->r, e->code, "%s", e->msg);
 	upload_free(u, true);
 }
 
@@ -69,7 +70,7 @@ static bool on_file(const void *data, size_t len, void *arg, struct err *e)
 
 /* ---- the fields, by the rules of all parameters ---- */
 
-static void refuse(struct upload *u, const char *field, const char *text)
+static void refuse_field(struct upload *u, const char *field, const char *text)
 {
 	json_t *v = node_envelope(ERR_API_PARAMETER, "Invalid request.",
 				  json_pack("{s:{s:[s]}}", "form", field, text));
@@ -138,7 +139,7 @@ static void submit(struct upload *u)
 	}
 	const char *wrong = wrong_field(f, &job, &text);
 	if (wrong != NULL) {
-		refuse(u, wrong, text);
+		refuse_field(u, wrong, text);
 		return;
 	}
 	job.namespace_ = js_str(f, "namespace", NULL);
@@ -207,12 +208,12 @@ void api_upload_file(struct http_req *r, void *arg)
 	struct err e;
 
 	if (http_req_body_fd(r) < 0 || fstat(http_req_body_fd(r), &st) != 0) {
-		reply_code(r, ERR_API_NO_FILE, "No Found File");
+		refuse(r, ERR_API_NO_FILE, "No Found File");
 		return;
 	}
 	if (st.st_size / (1 << 20) >= n->conf->http_upload_max_mb) {
-		reply_code(r, ERR_LIMIT, "the upload is larger than http.upload_max_mb (%lld MiB)",
-			   (long long)n->conf->http_upload_max_mb);
+		refuse(r, ERR_LIMIT, "the upload is larger than http.upload_max_mb (%lld MiB)",
+		       (long long)n->conf->http_upload_max_mb);
 		return;
 	}
 	struct upload *u = mem_zalloc(sizeof(*u));

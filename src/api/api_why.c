@@ -416,9 +416,9 @@ static void on_known(struct db_result *res, void *arg)
 	bool known = db_rows(res, S_JOB) > 0 || db_rows(res, S_PARTY) > 0;
 	bool task = w->task_name[0] != '\0';
 	if (!known || (task && db_rows(res, S_TASK) == 0 && db_rows(res, S_RUNS) == 0)) {
-		reply_code(w->r, known ? ERR_TASK_NOT_FOUND : ERR_JOB_NOT_FOUND,
-			   "No found %s: job_id[%s]%s%s%s", known ? "task" : "job", w->job_id,
-			   known ? ",task_name[" : "", known ? w->task_name : "", known ? "]" : "");
+		refuse(w->r, known ? ERR_TASK_NOT_FOUND : ERR_JOB_NOT_FOUND,
+		       "No found %s: job_id[%s]%s%s%s", known ? "task" : "job", w->job_id,
+		       known ? ",task_name[" : "", known ? w->task_name : "", known ? "]" : "");
 		free(w);
 		return;
 	}
@@ -457,8 +457,8 @@ void api_job_why(struct http_req *r, void *arg)
 		    str_copy(w->task_name, sizeof(w->task_name), js_str(p, "task_name", ""));
 	json_decref(p);
 	if (!fits) {
-		reply_code(r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s],task_name[%s]",
-			   w->job_id, w->task_name);
+		refuse(r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s],task_name[%s]", w->job_id,
+		       w->task_name);
 		free(w);
 		return;
 	}

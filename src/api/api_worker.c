@@ -61,9 +61,9 @@ static void on_done(struct db_result *res, void *arg)
 	if (db_error(res) != NULL)
 		reply_db_err(c->r, res);
 	else if (db_affected(res, 0) == 0)
-		reply_code(c->r, ERR_TASK_UPDATE,
-			   "Update task status does not take effect: execution_id[%s] is over",
-			   c->execution_id);
+		refuse(c->r, ERR_TASK_UPDATE,
+		       "Update task status does not take effect: execution_id[%s] is over",
+		       c->execution_id);
 	else
 		reply_ok(c->r, NULL);
 	call_free(c);
@@ -76,17 +76,16 @@ static void on_run(struct db_result *res, void *arg)
 	if (db_error(res) != NULL) {
 		reply_db_err(c->r, res);
 	} else if (db_rows(res, 0) == 0) {
-		reply_code(c->r, ERR_TASK_NOT_FOUND, "No found task: execution_id[%s]",
-			   c->execution_id);
+		refuse(c->r, ERR_TASK_NOT_FOUND, "No found task: execution_id[%s]",
+		       c->execution_id);
 	} else if (db_is_null(res, 0, 0, "token_hash") ||
 		   !str_eq(db_get(res, 0, 0, "party_status"), "running")) {
-		reply_code(c->r, ERR_TASK_UPDATE,
-			   "Update task status does not take effect: execution_id[%s] is %s",
-			   c->execution_id, db_get(res, 0, 0, "party_status"));
+		refuse(c->r, ERR_TASK_UPDATE,
+		       "Update task status does not take effect: execution_id[%s] is %s",
+		       c->execution_id, db_get(res, 0, 0, "party_status"));
 	} else if (!token_fits(token_of(c->r), db_get(res, 0, 0, "token_hash"))) {
-		reply_code(c->r, ERR_API_VERIFY,
-			   "varify failed! the token of task %s is wrong or missing",
-			   c->execution_id);
+		refuse(c->r, ERR_API_VERIFY,
+		       "varify failed! the token of task %s is wrong or missing", c->execution_id);
 	} else {
 		struct db_batch *b = db_batch_new(request_node(c->r)->db);
 		c->go(c, b, db_get_int(res, 0, 0, "run_no"));
@@ -107,8 +106,7 @@ static void authorised(struct http_req *r, json_t *p, const char *execution_id,
 	const char *cut = strchr(execution_id, '_');
 
 	if (cut == NULL || cut == execution_id || strlen(execution_id) > 300) {
-		reply_code(r, ERR_TASK_NOT_FOUND, "No found task: execution_id[%.300s]",
-			   execution_id);
+		refuse(r, ERR_TASK_NOT_FOUND, "No found task: execution_id[%.300s]", execution_id);
 		json_decref(p);
 		return;
 	}
@@ -143,9 +141,8 @@ static bool metrics_fit(struct http_req *r, const json_t *list)
 	json_t *m;
 
 	if (json_array_size(list) == 0 || json_array_size(list) > METRICS_MAX) {
-		reply_code(r, ERR_COMPONENT_OUTPUT,
-			   "Request uri %s failed: data has 1 to %d metrics", http_req_path(r),
-			   METRICS_MAX);
+		refuse(r, ERR_COMPONENT_OUTPUT, "Request uri %s failed: data has 1 to %d metrics",
+		       http_req_path(r), METRICS_MAX);
 		return false;
 	}
 	json_array_foreach(list, i, m)
@@ -157,10 +154,10 @@ static bool metrics_fit(struct http_req *r, const json_t *list)
 		    text_or_null(json_object_get(m, "step_axis")) &&
 		    (groups == NULL || json_is_null(groups) || json_is_array(groups)))
 			continue;
-		reply_code(r, ERR_COMPONENT_OUTPUT,
-			   "Request uri %s failed: data[%zu] is no metric {name, type, groups, "
-			   "step_axis, data}",
-			   http_req_path(r), i);
+		refuse(r, ERR_COMPONENT_OUTPUT,
+		       "Request uri %s failed: data[%zu] is no metric {name, type, groups, "
+		       "step_axis, data}",
+		       http_req_path(r), i);
 		return false;
 	}
 	return true;
@@ -251,17 +248,17 @@ static bool tracking_fits(struct http_req *r, const json_t *p)
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if (strlen(js_str(p, names[i], "")) > (i < 2 ? 200 : 2000)) {
-			reply_code(r, ERR_COMPONENT_OUTPUT, "Request uri %s failed: %s is too long",
-				   http_req_path(r), names[i]);
+			refuse(r, ERR_COMPONENT_OUTPUT, "Request uri %s failed: %s is too long",
+			       http_req_path(r), names[i]);
 			return false;
 		}
 	}
 	if (!str_is_name(js_str(p, "output_key", ""), 50) || index < 0 || index > 1000000 ||
 	    partitions < 1 || partitions > 1000000) {
-		reply_code(r, ERR_COMPONENT_OUTPUT,
-			   "Request uri %s failed: output_key is no name, or index or partitions "
-			   "out of range",
-			   http_req_path(r));
+		refuse(r, ERR_COMPONENT_OUTPUT,
+		       "Request uri %s failed: output_key is no name, or index or partitions "
+		       "out of range",
+		       http_req_path(r));
 		return false;
 	}
 	return true;

@@ -1,11 +1,13 @@
 #include "api/reply.h"
 
+#include "api/utf8.h"
 #include "base/js.h"
 #include "base/mem.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct passing {
 	struct http_req *r;
@@ -13,6 +15,23 @@ struct passing {
 	enum err_code code;
 	char text[512];
 };
+
+void refuse(struct http_req *r, enum err_code code, const char *fmt, ...)
+{
+	char text[ERR_MSG_MAX];
+	struct buf clean = {0};
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	utf8_clean(&clean, text, strlen(text), true);
+	size_t n = clean.len < ERR_MSG_MAX ? clean.len : ERR_MSG_MAX - 1;
+	while (n < clean.len && n > 0 && ((unsigned char)clean.data[n] & 0xc0) == 0x80)
+		n--;
+	reply_code(r, code, "%.*s", (int)n, buf_str(&clean));
+	buf_free(&clean);
+}
 
 struct db_batch *one_statement(struct http_req *r, enum db_stmt stmt)
 {
@@ -49,7 +68,7 @@ static void on_data(struct db_result *res, void *arg)
 		if (p->code == ERR_OK)
 			reply_ok(p->r, NULL);
 		else
-			reply_code(p->r, p->code, "%s", p->text);
+			refuse(p->r, p->code, "%s", p->text);
 	} else if (p->bare) {
 		struct buf out = {0};
 		buf_adds(&out, db_get(res, 0, 0, "data"));

@@ -25,6 +25,10 @@ void pass_bare(struct http_req *r, struct db_batch *b, enum err_code code, const
 /* Runs the batch and answers success without data. */
 void pass_done(struct http_req *r, struct db_batch *b);
 
+/* A refusal. The text may hold whatever a client has sent, cut anywhere: it is answered as clean
+ * UTF-8. */
+void refuse(struct http_req *r, enum err_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
 /* Success with JSON text as data. */
 void reply_text(struct http_req *r, const char *data);
 /* "k1[v1],k2[v2]" of those that were given, for messages in FATE's form. */
