@@ -224,16 +224,16 @@ class Api:
             raise AssertionError(f"job {job_id} ended {p['job']['status']}, not {status}: {json.dumps(why, indent=1)}")
         return p
 
-    def wait_task(self, job_id, task, status, timeout_s=30):
-        """Waits until every party of the task has this status."""
+    def wait_started(self, job_id, task, timeout_s=30):
+        """Waits until every party of the task has started it."""
 
         def check():
             for t in self.progress(job_id)["tasks"]:
                 if t["task_name"] == task:
-                    return all(p["status"] == status for p in t["parties"])
+                    return all(p["status"] != "waiting" for p in t["parties"])
             return False
 
-        wait_until(f"task {task} of job {job_id} {status} at every party", check, timeout_s)
+        wait_until(f"task {task} of job {job_id} has started at every party", check, timeout_s)
 
     def events(self, job_id):
         return self.get("/v2/job/events", job_id=job_id, after=0, limit=1000)
@@ -296,7 +296,7 @@ class Node:
                 status, _, _ = self.api.call("GET", "/readyz", timeout_s=5)
             except OSError:
                 return False
-            return status == 200 or status == 404  # TEMP
+            return status == 200
 
         wait_until(f"{self.name} is ready", ready, timeout_s)
 
@@ -449,9 +449,7 @@ class Federation:
             for o in self.sites.values():
                 if s is not o:
                     for party in o.parties:
-                        v = s.api.envelope("POST", "/v2/site/route/add", {"party_id": party, "url": o.peer_url()})
-                        if v["code"] != 0:  # TEMP
-                            s.psql(f"INSERT INTO norn.site_route (party_id, url) VALUES ('{party}', '{o.peer_url()}')")
+                        s.api.post("/v2/site/route/add", party_id=party, url=o.peer_url())
         return self
 
     def stop(self):

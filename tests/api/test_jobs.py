@@ -237,7 +237,7 @@ class Failing(FederationTest):
         why = self.guest.api.get("/v2/job/why", job_id=job_id)
         self.assertIn("nowhere", why["first_failure"]["error"])
         self.assertIn("nothing", why["first_failure"]["error"])
-        self.assertIn("upload", why["hint"])
+        self.assertIn("norn data upload", why["first_failure"]["error"])
 
     def test_a_killed_component_names_the_signal(self):
         job_id = self.guest.api.submit(job({"bad": noop(sleep_ms=60000)}))
@@ -323,7 +323,7 @@ class Resources(FederationTest):
 
     def test_a_job_that_waits_does_not_stop_a_smaller_one(self):
         holder = self.guest.api.submit(job({"hold": noop(sleep_ms=5000)}, cores=3))
-        self.guest.api.wait_task(holder, "hold", "running")
+        self.guest.api.wait_started(holder, "hold")
         big = self.guest.api.submit(job({"big": noop()}, cores=4))
         wait_until("the big job waits for resources", lambda: self.guest.psql(
             f"SELECT waits_for FROM norn.waiting_view WHERE job_id = '{big}' AND blocked") == [["resources"]])
@@ -364,7 +364,7 @@ class Resources(FederationTest):
 
     def test_priority_goes_first(self):
         holder = self.guest.api.submit(job({"hold": noop(sleep_ms=2500)}, parties=["guest"], cores=4))
-        self.guest.api.wait_task(holder, "hold", "running")
+        self.guest.api.wait_started(holder, "hold")
         low = self.guest.api.submit(job({"a": noop()}, parties=["guest"], cores=4))
         high = self.guest.api.submit(job({"a": noop()}, parties=["guest"], cores=4, priority=5))
         for i in (holder, low, high):
@@ -389,7 +389,7 @@ class ResourcesElsewhere(FederationTest):
 
     def test_what_one_site_grants_is_given_back_while_another_refuses(self):
         holder = self.host.api.submit(job({"hold": noop(sleep_ms=4000)}, parties=["host"], cores=2))
-        self.host.api.wait_task(holder, "hold", "running")
+        self.host.api.wait_started(holder, "hold")
         waits = self.guest.api.submit(job({"a": noop()}, cores=2))
         detail = wait_until("it waits", lambda: self.guest.psql(
             f"SELECT detail FROM norn.waiting_view WHERE job_id = '{waits}' AND blocked"))[0][0]

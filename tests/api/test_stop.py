@@ -13,7 +13,7 @@ class Stopping(FederationTest):
 
     def start_long_job(self):
         job_id = self.guest.api.submit(job({"long": noop(sleep_ms=120000), "after": noop(after="long")}))
-        self.guest.api.wait_task(job_id, "long", "running")
+        self.guest.api.wait_started(job_id, "long")
         for site in (self.guest, self.host):
             wait_until("the component runs at " + site.name, lambda s=site: s.processes_of(job_id))
         return job_id
@@ -51,7 +51,7 @@ class Stopping(FederationTest):
 
     def test_stop_of_a_waiting_job(self):
         holder = self.guest.api.submit(job({"hold": noop(sleep_ms=120000)}, cores=4))
-        self.guest.api.wait_task(holder, "hold", "running")
+        self.guest.api.wait_started(holder, "hold")
         waits = self.guest.api.submit(job({"a": noop()}, cores=4))
         wait_until("it waits", lambda: self.guest.api.status(waits) == "waiting")
         self.assertEqual(self.guest.api.stop(waits)["code"], 0)
