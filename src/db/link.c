@@ -19,12 +19,17 @@ static const char *const keepalive_defaults[][2] = {{"keepalives_idle", "5"},
 						    {"keepalives_count", "3"},
 						    {"tcp_user_timeout", "10000"}};
 
+/* The planner settings: every statement finds its rows by index, but plans are made once and kept, perhaps when the
+ * tables were still empty and reading them whole looked cheap. */
 static const char setup_sql[] =
     "SELECT set_config('statement_timeout', $1, false),"
     " set_config('idle_in_transaction_session_timeout', '60000', false),"
     " set_config('TimeZone', 'UTC', false),"
     " set_config('DateStyle', 'ISO, YMD', false),"
     " set_config('search_path', 'norn, public', false),"
+    " set_config('enable_seqscan', 'off', false),"
+    " set_config('enable_hashjoin', 'off', false),"
+    " set_config('enable_mergejoin', 'off', false),"
     " set_config('jit', 'off', false)";
 
 static int list_length(const char *list)

@@ -4,6 +4,7 @@
 #include "base/js.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "party/catalog.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,13 +41,6 @@ struct run *run_new(struct exec *x, struct node *n, const struct db_result *res,
 	r->config = db_get_json(res, 1, row, "config");
 	r->parties = json_incref(json_object_get(r->config, "parties"));
 	r->partitions = (int)js_int(r->config, "computing_partitions", 1);
-	r->provider_metadata = db_get_json(res, 1, row, "provider_metadata");
-	r->desc = db_get_json(res, 1, row, "component_desc");
-	if (json_object_get(r->desc, "component") != NULL) {
-		json_t *inner = json_incref(json_object_get(r->desc, "component"));
-		json_decref(r->desc);
-		r->desc = inner;
-	}
 	r->execution_id =
 	    mem_printf("%s_%s_%d_%s_%s", r->job_id, r->task_name, r->attempt, r->role, r->party_id);
 	r->work_dir = mem_printf("%s/work/%s/%s/%s/%s/%d", n->conf->data_dir, r->job_id, r->role, r->party_id,
@@ -418,6 +412,34 @@ static void look_up(struct preparing *p)
 	db_submit(b, on_inputs, p);
 }
 
+static void on_catalog(json_t *providers, const struct err *why, void *arg)
+{
+	struct preparing *p = arg;
+	struct run *r = p->r;
+	struct err e = {0};
+	const char *name = NULL;
+	const json_t *desc = providers == NULL
+				 ? NULL
+				 : catalog_component(providers, r->provider, r->component, &name, &e);
+
+	if (desc == NULL) {
+		fail_before_start(r, providers == NULL ? why->msg : e.msg);
+		preparing_free(p);
+		return;
+	}
+	json_t *inner = json_object_get(desc, "component");
+	r->desc = json_incref(inner != NULL ? inner : (json_t *)(uintptr_t)desc);
+	r->provider_metadata = json_incref(json_object_get(json_object_get(providers, name), "metadata"));
+	taskconf_needs(r, p->tasks, p->models, p->tables);
+	if (json_array_size(p->tasks) + json_array_size(p->models) + json_array_size(p->tables) > 0) {
+		look_up(p);
+		return;
+	}
+	struct run_inputs none = {.outputs = p->tasks, .tables = p->tables, .models = p->models};
+	start(r, &none);
+	preparing_free(p);
+}
+
 void run_prepare(struct run *r)
 {
 	struct preparing *p;
@@ -432,14 +454,7 @@ void run_prepare(struct run *r)
 	p->tasks = json_array();
 	p->models = json_array();
 	p->tables = json_array();
-	taskconf_needs(r, p->tasks, p->models, p->tables);
-	if (json_array_size(p->tasks) + json_array_size(p->models) + json_array_size(p->tables) > 0) {
-		look_up(p);
-		return;
-	}
-	struct run_inputs none = {.outputs = p->tasks, .tables = p->tables, .models = p->models};
-	start(r, &none);
-	preparing_free(p);
+	catalog_get(r->node, on_catalog, p);
 }
 
 /* ---- stopping and ending ---- */
