@@ -55,6 +55,6 @@ SELECT json_build_array(json_build_object('namespace', namespace, 'name', name, 
 
 -- name: api_worker_model
 -- model_id, model_version, role, party_id, task_name, output_key
-SELECT path, metadata, output_index FROM norn.model
+SELECT path, type_name, metadata FROM norn.model
  WHERE model_id = $1 AND model_version = $2 AND role = $3 AND party_id = $4 AND task_name = $5 AND output_key = $6
  ORDER BY output_index;

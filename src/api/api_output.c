@@ -176,34 +176,6 @@ static void model_query(struct http_req *r, void *arg)
 		start(r, p, Q_API_OUTPUT_MODELS, ARRAY_LEN(task_params), on_models);
 }
 
-/* One file of a model and what is known of it; JSON is YAML too. */
-static bool add_model(const struct node *n, struct archive *a, const struct db_result *res, int row,
-		      struct err *e)
-{
-	struct buf path = {0};
-	struct buf meta = {0};
-	const char *rel = db_get(res, 0, row, "path");
-	const char *file = strrchr(rel, '/') != NULL ? strrchr(rel, '/') + 1 : rel;
-	char *meta_name = mem_printf("%s.meta.yaml", file);
-	json_t *m = db_get_json(res, 0, row, "metadata");
-
-	if (!json_is_object(m)) {
-		json_decref(m);
-		m = json_object();
-	}
-	json_object_set_new(m, "model_key", json_string(file));
-	json_object_set_new(m, "type_name", json_string(db_get(res, 0, row, "type_name")));
-	js_dump(m, &meta);
-	bool ok = files_model_path(n, rel, &path, e) &&
-		  archive_add_file(a, file, buf_str(&path), e) &&
-		  archive_add_text(a, meta_name, &meta, e);
-	json_decref(m);
-	free(meta_name);
-	buf_free(&path);
-	buf_free(&meta);
-	return ok;
-}
-
 static void on_model_files(struct db_result *res, void *arg)
 {
 	struct output *o = arg;
@@ -215,7 +187,7 @@ static void on_model_files(struct db_result *res, void *arg)
 		bool ok = true;
 		for (int i = 0;
 		     ok && i < db_rows(res, 0) && str_eq(db_get(res, 0, i, "output_key"), key); i++)
-			ok = add_model(request_node(o->r), a, res, i, &e);
+			ok = files_add_model(request_node(o->r), a, res, i, &e);
 		if (ok) {
 			archive_send(a, o->r, key);
 		} else {

@@ -4,6 +4,8 @@
  * the URL as ?token=TOKEN for components that are only given a URL.
  */
 #include "api/api.h"
+#include "api/archive.h"
+#include "api/files.h"
 #include "api/reply.h"
 
 #include "base/js.h"
@@ -313,6 +315,55 @@ static void tracking_query(struct http_req *r, void *arg)
 	json_decref(p);
 }
 
+/* ---- models ---- */
+
+static void on_model(struct db_result *res, void *arg)
+{
+	struct call *c = arg;
+	struct err e;
+
+	if (db_error(res) != NULL) {
+		reply_db_err(c->r, res);
+	} else if (db_rows(res, 0) == 0) {
+		refuse(c->r, ERR_COMPONENT_OUTPUT, "Request uri %s failed: No found model",
+		       http_req_path(c->r));
+	} else {
+		struct archive *a = archive_new(false);
+		bool ok = true;
+		for (int i = 0; ok && i < db_rows(res, 0); i++)
+			ok = files_add_model(request_node(c->r), a, res, i, &e);
+		if (ok) {
+			archive_send(a, c->r, "model.tar");
+		} else {
+			archive_free(a);
+			refuse(c->r, ERR_COMPONENT_OUTPUT, "Request uri %s failed: %s",
+			       http_req_path(c->r), e.msg);
+		}
+	}
+	call_free(c);
+}
+
+static void model_download(struct http_req *r, void *arg)
+{
+	static const struct param params[] = {
+	    {"model_id", P_STR, true, NULL},  {"model_version", P_STR, true, NULL},
+	    {"role", P_STR, true, NULL},      {"party_id", P_STR, true, NULL},
+	    {"task_name", P_STR, true, NULL}, {"output_key", P_STR, true, NULL},
+	};
+	static const char *const names[] = {"model_id", "model_version", "role",
+					    "party_id", "task_name",     "output_key"};
+	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+
+	if (p == NULL)
+		return;
+	struct call *c = mem_zalloc(sizeof(*c));
+	c->r = r;
+	c->p = p;
+	struct db_batch *b = one_statement(r, Q_API_WORKER_MODEL);
+	bind_texts(b, p, names, ARRAY_LEN(names));
+	db_submit(b, on_model, c);
+}
+
 const struct http_route api_worker_routes[] = {
     {"POST", "/v2/worker/metric/save/{execution_id}", metric_save, 0, 0,
      "Metrics of a running task"},
@@ -322,5 +373,6 @@ const struct http_route api_worker_routes[] = {
      "Data that a running task has written"},
     {"GET", "/v2/worker/data/tracking/query", tracking_query, 0, 0,
      "Data of a task, or a table by name"},
+    {"GET", "/v2/worker/model/download", model_download, 0, 0, "A model of any job as tar"},
 };
 const size_t api_worker_n_routes = ARRAY_LEN(api_worker_routes);

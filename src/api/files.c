@@ -147,3 +147,30 @@ bool files_add_table(const struct node *n, struct archive *a, const char *prefix
 	free(meta_name);
 	return ok;
 }
+
+bool files_add_model(const struct node *n, struct archive *a, const struct db_result *res, int row,
+		     struct err *e)
+{
+	struct buf path = {0};
+	struct buf meta = {0};
+	const char *rel = db_get(res, 0, row, "path");
+	const char *file = strrchr(rel, '/') != NULL ? strrchr(rel, '/') + 1 : rel;
+	char *meta_name = mem_printf("%s.meta.yaml", file);
+	json_t *m = db_get_json(res, 0, row, "metadata");
+
+	if (!json_is_object(m)) {
+		json_decref(m);
+		m = json_object();
+	}
+	json_object_set_new(m, "model_key", json_string(file));
+	json_object_set_new(m, "type_name", json_string(db_get(res, 0, row, "type_name")));
+	js_dump(m, &meta);
+	bool ok = files_model_path(n, rel, &path, e) &&
+		  archive_add_file(a, file, buf_str(&path), e) &&
+		  archive_add_text(a, meta_name, &meta, e);
+	json_decref(m);
+	free(meta_name);
+	buf_free(&path);
+	buf_free(&meta);
+	return ok;
+}

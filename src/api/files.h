@@ -17,4 +17,9 @@ MUST_CHECK bool files_add_table(const struct node *n, struct archive *a, const c
 MUST_CHECK bool files_model_path(const struct node *n, const char *rel, struct buf *out,
 				 struct err *e);
 
+/* Adds one file of a model and, as <file>.meta.yaml, what is known of it (JSON, which is YAML too):
+ * a row with the columns path, type_name and metadata of the first statement. */
+MUST_CHECK bool files_add_model(const struct node *n, struct archive *a,
+				const struct db_result *res, int row, struct err *e);
+
 #endif
