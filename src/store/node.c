@@ -102,7 +102,17 @@ bool node_serves(const struct node *n, const char *party_id)
 
 json_t *node_envelope(enum err_code code, const char *message, json_t *data)
 {
-	json_t *v = json_pack("{s:i, s:s}", "code", (int)code, "message", message);
+	json_t *v = json_object();
+	struct buf clean = {0};
+
+	/* A text cut in the middle of a character, or echoed from a request, is no JSON string. */
+	if (!str_is_utf8(message, strlen(message))) {
+		str_vis(&clean, message, strlen(message));
+		message = buf_str(&clean);
+	}
+	json_object_set_new(v, "code", json_integer(code));
+	json_object_set_new(v, "message", json_string(message));
+	buf_free(&clean);
 
 	if (data != NULL)
 		json_object_set_new(v, "data", data);
