@@ -119,19 +119,25 @@ CREATE TABLE norn.job_work (
     lease_until     timestamptz,
     node_id         text,
     poke            bigint NOT NULL DEFAULT 0,   -- counts what happened while somebody held the lease
-    blocked         boolean NOT NULL DEFAULT false -- waits for resources: to be woken when some are released
+    blocked         boolean NOT NULL DEFAULT false, -- waits for resources: to be woken when some are released
+    need_cores      bigint NOT NULL DEFAULT 0,   -- of all its parties of this site
+    need_memory_mb  bigint NOT NULL DEFAULT 0,
+    local_only      boolean NOT NULL DEFAULT false -- has no party elsewhere: only this site can hold it up
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
         autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX job_work_due ON norn.job_work (due_at);
 CREATE INDEX job_work_blocked ON norn.job_work (prio) WHERE blocked;
+CREATE INDEX job_work_fit ON norn.job_work (need_cores, prio) WHERE blocked AND (need_cores > 0 OR need_memory_mb > 0);
 
 CREATE TABLE norn.task_work (
     job_no          bigint NOT NULL REFERENCES norn.job ON DELETE CASCADE,
     task_no         integer NOT NULL,
     mark            bigint NOT NULL DEFAULT nextval('norn.mark_seq'),
+    reported        boolean NOT NULL DEFAULT false, -- a party has ended its part; else the task may be ready
     PRIMARY KEY (job_no, task_no)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
         autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX task_work_reported ON norn.task_work (job_no, task_no) WHERE reported;
 
 -- ------------------------------------------------------------------ a party's side
 CREATE TABLE norn.engine (
@@ -239,6 +245,14 @@ CREATE TABLE norn.reservation (
     expires_at      timestamptz                  -- null once the job has started
 );
 CREATE INDEX reservation_engine ON norn.reservation (engine);
+
+-- Something was released, or the queue has moved: the next scheduler that looks wakes the jobs that fit now. A row of
+-- its own, since whoever releases must not wait for rows of other jobs.
+CREATE TABLE norn.resource_freed (
+    freed_no        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    party_id        text NOT NULL,
+    brief           boolean NOT NULL             -- given back unused: only jobs that need nothing elsewhere are woken
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 
 -- Jobs of other sites' schedulers that were refused here, to be told when something was released.
 CREATE TABLE norn.resource_waiter (

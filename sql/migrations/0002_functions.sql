@@ -71,6 +71,10 @@ DECLARE
     d date;
     made integer := 0;
 BEGIN
+    -- One node does it; the others need not wait.
+    IF NOT pg_try_advisory_xact_lock(hashtext('norn.event_partitions')) THEN
+        RETURN 0;
+    END IF;
     FOR d IN SELECT generate_series(current_date + 1, current_date + days, '1 day')::date LOOP
         IF to_regclass(format('norn.event_%s', to_char(d, 'YYYYMMDD'))) IS NULL
            AND NOT EXISTS (SELECT 1 FROM norn.event_default WHERE at >= d AND at < d + 1) THEN
@@ -86,18 +90,39 @@ END $$;
 CREATE FUNCTION norn.mine(no bigint) RETURNS boolean LANGUAGE sql STABLE AS
 $$ SELECT EXISTS (SELECT 1 FROM norn.job WHERE job_no = no AND xmin = pg_current_xact_id()::xid) $$;
 
+-- Due at once, and in the order of the queue among all that are: due_at is both, so that a claim reads no more rows
+-- of its index than it takes.
+CREATE FUNCTION norn.due_now(prio bigint) RETURNS timestamptz LANGUAGE sql STABLE AS
+$$ SELECT LEAST(now(), to_timestamp(GREATEST(prio, 0) / 1000.0)) $$;
+
+-- How much later, in ms of prio, a job may have come and still get resources before one that waits for them. Bounds
+-- the overtaking of large jobs by small ones.
+CREATE FUNCTION norn.overtake_ms() RETURNS bigint LANGUAGE sql IMMUTABLE AS $$ SELECT 600000::bigint $$;
+
 -- Something happened to the job. While a scheduler holds the lease it only counts; else the job is due now.
 CREATE FUNCTION norn.job_poke(no bigint) RETURNS void LANGUAGE sql AS $$
     UPDATE norn.job_work SET poke = poke + 1,
-           due_at = CASE WHEN lease_until > now() THEN due_at ELSE LEAST(due_at, now()) END
+           due_at = CASE WHEN lease_until > now() THEN due_at ELSE LEAST(due_at, norn.due_now(prio)) END
      WHERE job_no = no $$;
+
+-- The row that schedulers claim, of a new job or one that runs again.
+CREATE FUNCTION norn.job_work_add(p_job_no bigint, p_prio bigint) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO norn.job_work (job_no, prio, due_at, need_cores, need_memory_mb, local_only)
+    SELECT p_job_no, p_prio, norn.due_now(p_prio), COALESCE(sum(cores) FILTER (WHERE local), 0),
+           COALESCE(sum(memory_mb) FILTER (WHERE local), 0), COALESCE(bool_and(local), true)
+      FROM norn.job_party WHERE job_no = p_job_no $$;
 
 -- The same for several, locked in the order of their numbers so that two callers cannot deadlock.
 CREATE FUNCTION norn.jobs_poke(nos bigint[]) RETURNS void LANGUAGE sql AS $$
     UPDATE norn.job_work w SET poke = poke + 1,
-           due_at = CASE WHEN lease_until > now() THEN due_at ELSE LEAST(due_at, now()) END
+           due_at = CASE WHEN lease_until > now() THEN due_at ELSE LEAST(due_at, norn.due_now(w.prio)) END
       FROM (SELECT job_no FROM norn.job_work WHERE job_no = ANY (nos) ORDER BY job_no FOR UPDATE) l
      WHERE w.job_no = l.job_no $$;
+
+-- After a poke: a report that came behind the end of its job leaves nothing behind.
+CREATE FUNCTION norn.task_work_tidy(nos bigint[]) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM norn.task_work t WHERE t.job_no = ANY (nos)
+       AND NOT EXISTS (SELECT 1 FROM norn.job_work w WHERE w.job_no = t.job_no) $$;
 
 -- ------------------------------------------------------------------ reports to the scheduler
 CREATE FUNCTION norn.sched_task_report(p_job_no bigint, p_task_no integer, p_attempt integer, p_party_no smallint,
@@ -115,9 +140,10 @@ BEGIN
         RETURN false;
     END IF;
     IF norn.is_end(p_status) THEN
-        INSERT INTO norn.task_work (job_no, task_no) VALUES (p_job_no, p_task_no)
-            ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq');
+        INSERT INTO norn.task_work (job_no, task_no, reported) VALUES (p_job_no, p_task_no, true)
+            ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq'), reported = true;
         PERFORM norn.job_poke(p_job_no);
+        PERFORM norn.task_work_tidy(ARRAY[p_job_no]);
     END IF;
     RETURN true;
 END $$;
@@ -212,6 +238,12 @@ DECLARE
     e norn.engine;
     v_cores bigint;
     v_memory bigint;
+    v_all_cores bigint;
+    v_all_memory bigint;
+    v_need_cores bigint;
+    v_need_memory bigint;
+    v_prio bigint;
+    v_ahead text;
     v_holders text;
 BEGIN
     SELECT * INTO pj FROM norn.party_job WHERE job_id = p_job_id AND role = p_role AND party_id = p_party_id
@@ -242,20 +274,36 @@ BEGIN
         detail := format('this site has no computing engine %s', pj.engine);
         RETURN;
     END IF;
-    IF pj.cores > e.cores OR (pj.memory_mb > e.memory_mb AND e.memory_mb > 0) THEN
+    DELETE FROM norn.reservation WHERE engine = e.name AND expires_at <= now();
+    -- All parties of the job here count, so that no job holds resources for one while another cannot get any.
+    SELECT sum(x.cores), sum(x.memory_mb), sum(x.cores) FILTER (WHERE r.party_job_no IS NULL),
+           sum(x.memory_mb) FILTER (WHERE r.party_job_no IS NULL)
+      INTO v_all_cores, v_all_memory, v_need_cores, v_need_memory
+      FROM norn.party_job x LEFT JOIN norn.reservation r USING (party_job_no)
+     WHERE x.job_id = p_job_id AND x.engine = e.name;
+    IF v_all_cores > e.cores OR (v_all_memory > e.memory_mb AND e.memory_mb > 0) THEN
         result := 'never';
         detail := format('needs %s cores and %s MiB; engine %s has %s cores and %s MiB in all (resources.cores, resources.memory_mb)',
-                         pj.cores, pj.memory_mb, e.name, e.cores, e.memory_mb);
+                         v_all_cores, v_all_memory, e.name, e.cores, e.memory_mb);
         RETURN;
     END IF;
-    DELETE FROM norn.reservation WHERE engine = e.name AND expires_at <= now();
     SELECT COALESCE(sum(r.cores), 0), COALESCE(sum(r.memory_mb), 0) INTO v_cores, v_memory
       FROM norn.reservation r WHERE r.engine = e.name;
-    IF v_cores + pj.cores <= e.cores AND (e.memory_mb = 0 OR v_memory + pj.memory_mb <= e.memory_mb) THEN
+    SELECT prio INTO v_prio FROM norn.job_work WHERE job_no = pj.job_no;
+    SELECT j.job_id INTO v_ahead FROM norn.job_work w JOIN norn.job j USING (job_no)
+     WHERE w.blocked AND w.local_only AND w.job_no <> pj.job_no AND w.prio < v_prio - norn.overtake_ms()
+       AND NOT EXISTS (SELECT 1 FROM norn.job_party g WHERE g.job_no = w.job_no AND g.reserve_state = 'granted')
+     ORDER BY w.prio LIMIT 1;
+    IF v_ahead IS NULL AND v_cores + v_need_cores <= e.cores
+       AND (e.memory_mb = 0 OR v_memory + v_need_memory <= e.memory_mb) THEN
         INSERT INTO norn.reservation (party_job_no, engine, cores, memory_mb, expires_at)
         VALUES (pj.party_job_no, e.name, pj.cores, pj.memory_mb, now() + make_interval(secs => p_ttl_ms / 1000.0));
         UPDATE norn.party_job SET apply_at = now() WHERE party_job_no = pj.party_job_no;
         DELETE FROM norn.resource_waiter WHERE job_id = p_job_id;
+        -- Those that had to let this one go first may have room beside it.
+        INSERT INTO norn.resource_freed (party_id, brief)
+        SELECT p_party_id, true
+         WHERE EXISTS (SELECT 1 FROM norn.job_work WHERE blocked AND prio > v_prio + norn.overtake_ms());
         result := 'granted';
         INSERT INTO norn.event (job_id, object, role, party_id, to_status, reason, detail, actor)
         VALUES (p_job_id, 'reservation', p_role, p_party_id, 'granted', 'granted',
@@ -265,9 +313,9 @@ BEGIN
             SELECT p.job_id FROM norn.reservation r JOIN norn.party_job p USING (party_job_no)
              WHERE r.engine = e.name ORDER BY r.granted_at LIMIT 5) h;
         result := 'refused';
-        detail := format('needs %s cores and %s MiB, free are %s of %s cores and %s of %s MiB; held by jobs %s',
-                         pj.cores, pj.memory_mb, e.cores - v_cores, e.cores, e.memory_mb - v_memory, e.memory_mb,
-                         COALESCE(v_holders, '-'));
+        detail := format('needs %s cores and %s MiB, free are %s of %s cores and %s of %s MiB; held by jobs %s%s',
+                         v_need_cores, v_need_memory, e.cores - v_cores, e.cores, e.memory_mb - v_memory, e.memory_mb,
+                         COALESCE(v_holders, '-'), COALESCE(format('; job %s has waited longer and goes first', v_ahead), ''));
         IF pj.job_no IS NULL THEN
             INSERT INTO norn.resource_waiter (job_id, scheduler_party_id)
             VALUES (p_job_id, pj.scheduler_party_id) ON CONFLICT DO NOTHING;
@@ -275,20 +323,79 @@ BEGIN
     END IF;
 END $$;
 
--- Resources have become free: the jobs first in the queue are tried again, here and at other sites.
-CREATE FUNCTION norn.resource_wake(p_party_id text) RETURNS void LANGUAGE plpgsql AS $$
+-- The first in the queue of the blocked jobs that fit into p_cores and p_memory and are not in p_but. One look into
+-- the index for each number of cores that anybody waits for.
+CREATE FUNCTION norn.resource_next(p_cores bigint, p_memory_mb bigint, p_local_only boolean, p_but bigint[])
+RETURNS norn.job_work LANGUAGE sql AS $$
+    WITH RECURSIVE need AS (
+        (SELECT w.need_cores AS n FROM norn.job_work w
+          WHERE w.blocked AND (w.need_cores > 0 OR w.need_memory_mb > 0) ORDER BY w.need_cores LIMIT 1)
+        UNION ALL
+        SELECT (SELECT w.need_cores FROM norn.job_work w
+                 WHERE w.blocked AND (w.need_cores > 0 OR w.need_memory_mb > 0) AND w.need_cores > need.n
+                 ORDER BY w.need_cores LIMIT 1)
+          FROM need WHERE need.n < p_cores),
+    oldest AS (
+        SELECT w.prio FROM norn.job_work w
+         WHERE w.blocked AND w.local_only AND (w.need_cores > 0 OR w.need_memory_mb > 0) AND w.job_no <> ALL (p_but)
+         ORDER BY w.prio LIMIT 1)
+    SELECT x.* FROM need CROSS JOIN LATERAL (
+           SELECT w.* FROM norn.job_work w
+            WHERE w.blocked AND (w.need_cores > 0 OR w.need_memory_mb > 0) AND w.need_cores = need.n
+              AND w.need_memory_mb <= p_memory_mb AND (w.local_only OR NOT p_local_only) AND w.job_no <> ALL (p_but)
+            ORDER BY w.prio LIMIT 1) x
+     WHERE need.n <= p_cores AND x.prio <= COALESCE((SELECT prio FROM oldest) + norn.overtake_ms(), x.prio)
+     ORDER BY x.prio LIMIT 1 $$;
+
+-- Wakes the jobs that fit into what is free, the first in the queue first and none behind a large one that has waited
+-- too long; also those of other sites. Runs in a scheduler's claim. Returns how many of this site were woken.
+CREATE FUNCTION norn.resource_wake() RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    v_party text;
+    v_brief boolean;
+    v_cores bigint;
+    v_memory bigint;
+    v_jobs bigint[] := '{}';
+    w norn.job_work;
 BEGIN
-    UPDATE norn.job_work w SET poke = poke + 1, due_at = CASE WHEN lease_until > now() THEN due_at ELSE now() END
-      FROM (SELECT job_no FROM norn.job_work WHERE blocked ORDER BY prio LIMIT 8 FOR UPDATE SKIP LOCKED) b
-     WHERE w.job_no = b.job_no;
     WITH gone AS (
-        DELETE FROM norn.resource_waiter WHERE job_id IN (
-            SELECT job_id FROM norn.resource_waiter ORDER BY asked_at LIMIT 8 FOR UPDATE SKIP LOCKED)
-        RETURNING job_id, scheduler_party_id)
-    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, command, body, give_up_at)
-    SELECT scheduler_party_id, p_party_id, job_id, 'resource_wake', json_build_object('job_id', job_id),
-           now() + interval '1 minute'
-      FROM gone;
+        DELETE FROM norn.resource_freed WHERE freed_no IN (SELECT freed_no FROM norn.resource_freed FOR UPDATE SKIP LOCKED)
+        RETURNING party_id, brief)
+    SELECT min(party_id), bool_and(brief) INTO v_party, v_brief FROM gone;
+    IF v_party IS NULL THEN
+        RETURN 0;
+    END IF;
+    -- Whoever asks for resources holds the engine's row until the answer is committed: behind this line every job
+    -- that was refused before the release is marked as blocked.
+    PERFORM 1 FROM norn.engine ORDER BY name FOR NO KEY UPDATE;
+    SELECT max(e.cores - r.cores), max(CASE WHEN e.memory_mb = 0 THEN 9223372036854775807 ELSE e.memory_mb - r.memory_mb END)
+      INTO v_cores, v_memory
+      FROM norn.engine e CROSS JOIN LATERAL (
+           SELECT COALESCE(sum(x.cores), 0) AS cores, COALESCE(sum(x.memory_mb), 0) AS memory_mb FROM norn.reservation x
+            WHERE x.engine = e.name AND (x.expires_at IS NULL OR x.expires_at > now())) r;
+    LOOP
+        w := norn.resource_next(v_cores, v_memory, v_brief, v_jobs);
+        EXIT WHEN w.job_no IS NULL;
+        v_jobs := v_jobs || w.job_no;
+        v_cores := v_cores - w.need_cores;
+        v_memory := v_memory - w.need_memory_mb;
+        IF cardinality(v_jobs) >= 64 THEN
+            INSERT INTO norn.resource_freed (party_id, brief) VALUES (v_party, v_brief);
+            EXIT;
+        END IF;
+    END LOOP;
+    PERFORM norn.jobs_poke(v_jobs);
+    IF NOT v_brief THEN
+        WITH gone AS (
+            DELETE FROM norn.resource_waiter WHERE job_id IN (
+                SELECT job_id FROM norn.resource_waiter ORDER BY asked_at LIMIT 8 FOR UPDATE SKIP LOCKED)
+            RETURNING job_id, scheduler_party_id)
+        INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, command, body, give_up_at)
+        SELECT scheduler_party_id, v_party, job_id, 'resource_wake', json_build_object('job_id', job_id),
+               now() + interval '1 minute'
+          FROM gone;
+    END IF;
+    RETURN cardinality(v_jobs);
 END $$;
 
 -- p_wake: not when a job only gives back what it could not use, or two jobs could wake each other for ever.
@@ -310,9 +417,7 @@ BEGIN
     UPDATE norn.party_job SET return_at = now() WHERE party_job_no = v_no;
     INSERT INTO norn.event (job_id, object, role, party_id, from_status, to_status, reason, actor)
     VALUES (p_job_id, 'reservation', p_role, p_party_id, 'granted', 'released', 'released', 'party ' || p_party_id);
-    IF p_wake THEN
-        PERFORM norn.resource_wake(p_party_id);
-    END IF;
+    INSERT INTO norn.resource_freed (party_id, brief) VALUES (p_party_id, NOT p_wake);
     RETURN true;
 END $$;
 
@@ -331,6 +436,11 @@ BEGIN
         RETURN pj.status = 'running';
     END IF;
     IF pj.cores > 0 OR pj.memory_mb > 0 THEN
+        -- Granted too long ago: there may still be room.
+        IF NOT EXISTS (SELECT 1 FROM norn.reservation
+                        WHERE party_job_no = pj.party_job_no AND (expires_at IS NULL OR expires_at > now())) THEN
+            PERFORM norn.party_reserve(p_job_id, p_role, p_party_id, 60000);
+        END IF;
         UPDATE norn.reservation SET expires_at = NULL
          WHERE party_job_no = pj.party_job_no AND (expires_at IS NULL OR expires_at > now());
         IF NOT FOUND THEN
@@ -381,6 +491,15 @@ END $$;
 CREATE FUNCTION norn.party_task_finish(p_job_ids text[], p_task_names text[], p_attempts integer[], p_roles text[],
         p_party_ids text[], p_statuses text[], p_progress integer[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    -- In the order in which a run ends, so that an end and a stop wait for each other rather than deadlock: rows of
+    -- run_work by number, then party_task.
+    PERFORM 1 FROM norn.run_work w WHERE w.run_no IN (
+            SELECT t.run_no FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids, p_statuses)
+                   AS a(job_id, task_name, attempt, role, party_id, status)
+              JOIN norn.party_task t ON t.job_id = a.job_id AND t.task_name = a.task_name AND t.attempt = a.attempt
+                   AND t.role = a.role AND t.party_id = a.party_id
+             WHERE a.status NOT IN ('success', 'pass'))
+      ORDER BY w.run_no FOR UPDATE;
     UPDATE norn.party_task t SET status = a.status, kill_status = true, version = t.version + 1, update_at = now()
       FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids, p_statuses)
            AS a(job_id, task_name, attempt, role, party_id, status)
@@ -468,12 +587,13 @@ BEGIN
            AND NOT x.final AND x.status <> r.status AND norn.task_step_ok(x.status, r.status)
         RETURNING x.job_no, x.task_no, x.final),
     marks AS (
-        INSERT INTO norn.task_work (job_no, task_no)
-        SELECT DISTINCT job_no, task_no FROM taken WHERE final ORDER BY 1, 2
-            ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq'))
+        INSERT INTO norn.task_work (job_no, task_no, reported)
+        SELECT DISTINCT job_no, task_no, true FROM taken WHERE final ORDER BY 1, 2
+            ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq'), reported = true)
     SELECT array_agg(DISTINCT job_no ORDER BY job_no) INTO v_jobs FROM taken WHERE final;
     IF v_jobs IS NOT NULL THEN
         PERFORM norn.jobs_poke(v_jobs);
+        PERFORM norn.task_work_tidy(v_jobs);
     END IF;
     INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, command, body)
     SELECT j.scheduler_party_id, t.party_id, t.job_id, 'task_report', json_strip_nulls(json_build_object(
@@ -491,15 +611,17 @@ END $$;
 CREATE FUNCTION norn.run_claim(p_node_id text, p_hashes text[])
 RETURNS TABLE (run_no bigint, hash_no integer, lease_no bigint, job_id text, task_name text, attempt integer, role text,
                party_id text, component text, provider text, config json, timeout_s bigint, cores integer,
-               memory_mb integer, model_id text, model_version text,
-               provider_metadata json, component_desc json)
+               memory_mb integer, model_id text, model_version text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     v_runs bigint[];
 BEGIN
     WITH c AS (
-        SELECT w.run_no FROM norn.run_work w WHERE w.node_id IS NULL AND w.due_at <= now()
+        SELECT w.run_no FROM norn.run_work w
+         WHERE w.node_id IS NULL AND w.due_at <= now()
+           AND EXISTS (SELECT 1 FROM norn.node n WHERE n.node_id = p_node_id AND n.stopped_at IS NULL
+                          AND n.seen_at > now() - make_interval(secs => n.lease_ms / 1000.0))
          ORDER BY w.prio LIMIT cardinality(p_hashes) FOR UPDATE SKIP LOCKED),
     u AS (
         UPDATE norn.run_work w SET node_id = p_node_id, lease_no = nextval('norn.lease_seq') FROM c
@@ -519,11 +641,9 @@ BEGIN
     PERFORM norn.runs_report(v_runs, 'running', false, false);
     RETURN QUERY
         SELECT t.run_no, array_position(v_runs, t.run_no), w.lease_no, t.job_id, t.task_name, t.attempt, t.role, t.party_id, t.component, t.provider,
-               t.config, t.timeout_s, t.cores, t.memory_mb, j.model_id, j.model_version,
-               p.metadata, p.components -> t.component
+               t.config, t.timeout_s, t.cores, t.memory_mb, j.model_id, j.model_version
           FROM norn.party_task t JOIN norn.run_work w ON w.run_no = t.run_no
           JOIN norn.party_job j ON j.party_job_no = t.party_job_no
-          LEFT JOIN norn.provider p ON p.provider_name = t.provider
          WHERE t.run_no = ANY (v_runs);
 END $$;
 
@@ -536,6 +656,7 @@ RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_runs bigint[];
 BEGIN
+    PERFORM 1 FROM norn.run_work WHERE run_no = ANY (p_run_nos) ORDER BY run_no FOR UPDATE;
     WITH gone AS (
         DELETE FROM norn.run_work w USING unnest(p_run_nos, p_lease_nos) AS a(run_no, lease_no)
          WHERE w.run_no = a.run_no AND w.lease_no = a.lease_no
@@ -581,19 +702,26 @@ END $$;
 -- Runs of nodes that have not been seen for their lease are over: their processes died with them.
 CREATE FUNCTION norn.runs_of_dead_nodes(p_actor text) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
-    r record;
-    v_n integer := 0;
+    v_runs bigint[];
+    v_leases bigint[];
+    v_statuses text[];
+    v_errors text[];
+    v_n integer;
 BEGIN
-    FOR r IN SELECT w.run_no, w.lease_no, w.stop_status, n.name
-               FROM norn.run_work w JOIN norn.node n ON n.node_id = w.node_id
-              WHERE n.seen_at < now() - make_interval(secs => n.lease_ms / 1000.0)
-                FOR UPDATE OF w SKIP LOCKED LOOP
-        IF norn.run_finish(r.run_no, r.lease_no, COALESCE(r.stop_status, 'failed'), NULL, NULL,
-                           format('node %s was lost while it ran this task', r.name), NULL, NULL, NULL, NULL, true,
-                           'node_lost', p_actor, false) THEN
-            v_n := v_n + 1;
-        END IF;
-    END LOOP;
+    WITH lost AS (
+        SELECT w.run_no, w.lease_no, COALESCE(w.stop_status, 'failed') AS status,
+               format('node %s was lost while it ran this task', n.name) AS error
+          FROM norn.run_work w JOIN norn.node n ON n.node_id = w.node_id
+         WHERE n.seen_at < now() - make_interval(secs => n.lease_ms / 1000.0)
+         LIMIT 1000 FOR UPDATE OF w SKIP LOCKED)
+    SELECT array_agg(run_no), array_agg(lease_no), array_agg(status), array_agg(error)
+      INTO v_runs, v_leases, v_statuses, v_errors FROM lost;
+    IF v_runs IS NULL THEN
+        RETURN 0;
+    END IF;
+    SELECT count(*) INTO v_n
+      FROM norn.runs_finish(v_runs, v_leases, v_statuses, NULL, NULL, v_errors, NULL, NULL, NULL, NULL,
+                            array_fill('node_lost'::text, ARRAY[cardinality(v_runs)]), p_actor, true, false);
     RETURN v_n;
 END $$;
 
@@ -641,8 +769,7 @@ BEGIN
     SELECT x.dest_party_id, p->>'scheduler_party_id', o_job_id, v_no, x.party_no, 'job_create', x.body,
            now() + make_interval(secs => (p->>'create_timeout_s')::double precision)
       FROM json_to_recordset(p->'remote_creates') AS x(dest_party_id text, party_no smallint, body json);
-    INSERT INTO norn.job_work (job_no, prio)
-    VALUES (v_no, norn.ms(now()) - (p->>'priority')::bigint * (p->>'priority_ms')::bigint);
+    PERFORM norn.job_work_add(v_no, norn.ms(now()) - (p->>'priority')::bigint * (p->>'priority_ms')::bigint);
     INSERT INTO norn.event (job_id, object, to_status, reason, detail, actor)
     VALUES (o_job_id, 'job', o_status, 'submitted', p->>'detail', COALESCE(p->>'actor', 'client'));
 END $$;
@@ -680,19 +807,25 @@ DECLARE
 BEGIN
     UPDATE norn.job_party SET reserve_state = 'asked', detail = NULL
      WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no) AND reserve_state <> 'asked';
-    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, give_up_at)
-    SELECT x.party_id, j.scheduler_party_id, j.job_id, j.job_no, x.party_no, 'job_reserve',
-           json_build_object('job_id', j.job_id, 'role', x.role, 'party_id', x.party_id, 'ttl_ms', p_ttl_ms),
-           now() + make_interval(secs => p_ttl_ms / 1000.0)
-      FROM norn.job j JOIN norn.job_party x USING (job_no)
-     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT x.local;
+    -- Here first: what this site refuses is not asked elsewhere. A grant outlives the round, which is over when all
+    -- have answered or after p_ttl_ms.
     FOR p IN SELECT j.job_no, j.job_id, x.party_no, x.role, x.party_id
                FROM norn.job j JOIN norn.job_party x USING (job_no)
               WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND x.local
               ORDER BY array_position(p_job_nos, j.job_no), x.party_no LOOP
-        r := norn.party_reserve(p.job_id, p.role, p.party_id, p_ttl_ms);
-        PERFORM norn.sched_reserved(p.job_no, p.party_no, r.result, r.detail);
+        r := norn.party_reserve(p.job_id, p.role, p.party_id, 2 * p_ttl_ms);
+        UPDATE norn.job_party SET reserve_state = r.result, detail = r.detail
+         WHERE job_no = p.job_no AND party_no = p.party_no;
     END LOOP;
+    UPDATE norn.job_party x SET reserve_state = 'none'
+     WHERE x.job_no = ANY (p_job_nos) AND norn.mine(x.job_no) AND NOT x.local
+       AND EXISTS (SELECT 1 FROM norn.job_party y WHERE y.job_no = x.job_no AND y.reserve_state IN ('refused', 'never'));
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, give_up_at)
+    SELECT x.party_id, j.scheduler_party_id, j.job_id, j.job_no, x.party_no, 'job_reserve',
+           json_build_object('job_id', j.job_id, 'role', x.role, 'party_id', x.party_id, 'ttl_ms', 2 * p_ttl_ms),
+           now() + make_interval(secs => p_ttl_ms / 1000.0)
+      FROM norn.job j JOIN norn.job_party x USING (job_no)
+     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT x.local AND x.reserve_state = 'asked';
 END $$;
 
 CREATE FUNCTION norn.sched_release(p_job_nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
@@ -733,6 +866,9 @@ BEGIN
       FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
       JOIN norn.task t USING (job_no, task_no), unnest(t.parties) AS x(party_no)
      WHERE norn.mine(a.job_no);
+    -- No party can have reported on this attempt yet.
+    DELETE FROM norn.task_work w USING unnest(p_job_nos, p_task_nos) AS a(job_no, task_no)
+     WHERE w.job_no = a.job_no AND w.task_no = a.task_no AND norn.mine(a.job_no);
     INSERT INTO norn.event (job_id, object, task_name, attempt, from_status, to_status, reason, actor)
     SELECT j.job_id, 'task', t.task_name, a.attempt, 'waiting', 'running', a.reason, 'scheduler'
       FROM unnest(p_job_nos, p_task_nos, p_attempts, p_reasons) AS a(job_no, task_no, attempt, reason)
@@ -847,15 +983,59 @@ BEGIN
        FROM norn.job j JOIN norn.job_party p USING (job_no)
       WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND p.local;
     -- Creation that has not been delivered yet is not needed any more.
-    DELETE FROM norn.outbox WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no)
-       AND command IN ('job_create', 'job_reserve') AND tries = 0;
-    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
+    DELETE FROM norn.outbox o USING norn.job j
+     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND o.job_id = j.job_id AND o.job_no = j.job_no
+       AND o.command IN ('job_create', 'job_reserve') AND o.tries = 0;
+    -- One that may have arrived is sent until it is answered: only behind the answer is the end heard.
+    UPDATE norn.outbox o SET give_up_at = NULL FROM norn.job j
+     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND o.job_id = j.job_id AND o.job_no = j.job_no
+       AND o.command = 'job_create' AND o.give_up_at IS NOT NULL;
+    -- A creation that was given up may still be under way or have come through: the end follows it, late, and is not
+    -- tried for ever, since most likely there is nothing to end.
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, due_at, give_up_at)
     SELECT p.party_id, j.scheduler_party_id, j.job_id, j.job_no, p.party_no, 'job_finish',
            json_strip_nulls(json_build_object('job_id', j.job_id, 'role', p.role, 'party_id', p.party_id,
                              'status', j.status, 'progress', j.progress, 'reason_code', j.reason_code,
-                             'reason', j.reason, 'first_failure', j.first_failure))
+                             'reason', j.reason, 'first_failure', j.first_failure)),
+           CASE WHEN p.create_state = 'refused' THEN now() + interval '1 minute' ELSE now() END,
+           CASE WHEN p.create_state = 'refused' THEN now() + interval '1 day' END
       FROM norn.job j JOIN norn.job_party p USING (job_no)
-     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT p.local AND p.create_state <> 'refused';
+     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT p.local;
+    -- One that waited for resources may have held up others.
+    INSERT INTO norn.resource_freed (party_id, brief)
+    SELECT j.scheduler_party_id, true FROM norn.job j
+     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND j.start_at IS NULL LIMIT 1;
     DELETE FROM norn.task_work WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no);
-    DELETE FROM norn.job_work WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no);
+END $$;
+
+-- The end of a cycle: gives leases back, due at once when something happened meanwhile, and takes ended jobs out of the
+-- queue. Only here does a scheduler lock rows of job_work, in the order of their numbers, as whoever locks several
+-- does. Returns the jobs that are due again.
+CREATE FUNCTION norn.sched_leave(p_job_nos bigint[], p_lease_nos bigint[], p_pokes bigint[], p_due_ms bigint[],
+        p_blocked boolean[]) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_ended bigint[];
+BEGIN
+    PERFORM 1 FROM norn.job_work w
+      WHERE (w.job_no, w.lease_no) IN (SELECT a.job_no, a.lease_no FROM unnest(p_job_nos, p_lease_nos) AS a(job_no, lease_no))
+      ORDER BY w.job_no FOR UPDATE;
+    WITH gone AS (
+        DELETE FROM norn.job_work w USING norn.job j
+         WHERE w.job_no = ANY (p_job_nos) AND j.job_no = w.job_no AND norn.is_end(j.status) AND norn.mine(j.job_no)
+        RETURNING w.job_no)
+    SELECT array_agg(job_no) INTO v_ended FROM gone;
+    IF v_ended IS NOT NULL THEN
+        DELETE FROM norn.task_work WHERE job_no = ANY (v_ended); -- of reports that came just now
+    END IF;
+    RETURN QUERY
+        WITH left_now AS (
+            UPDATE norn.job_work w
+               SET lease_until = NULL, node_id = NULL, blocked = u.blocked,
+                   due_at = CASE WHEN w.poke <> u.poke THEN norn.due_now(w.prio)
+                                 ELSE COALESCE(to_timestamp(u.due_ms / 1000.0), now() + interval '30 seconds') END
+              FROM unnest(p_job_nos, p_lease_nos, p_pokes, p_due_ms, p_blocked)
+                   AS u(job_no, lease_no, poke, due_ms, blocked)
+             WHERE w.job_no = u.job_no AND w.lease_no = u.lease_no
+            RETURNING w.job_no, w.due_at)
+        SELECT l.job_no FROM left_now l WHERE l.due_at <= now();
 END $$;

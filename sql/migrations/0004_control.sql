@@ -128,7 +128,7 @@ BEGIN
                     SELECT json_object_agg(t.task_name, t.attempt) FROM norn.task t
                      WHERE t.job_no = j.job_no AND t.task_no = ANY (v_tasks)) END))
       FROM norn.job_party p WHERE p.job_no = j.job_no AND NOT p.local;
-    INSERT INTO norn.job_work (job_no, prio) VALUES (j.job_no, norn.ms(now()) - j.priority::bigint * 600000);
+    PERFORM norn.job_work_add(j.job_no, norn.ms(now()) - j.priority::bigint * 600000);
     INSERT INTO norn.task_work (job_no, task_no)
     SELECT t.job_no, t.task_no FROM norn.task t
      WHERE t.job_no = j.job_no AND t.task_no = ANY (v_tasks) AND t.deps_left = 0

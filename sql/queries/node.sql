@@ -16,9 +16,13 @@ DELETE FROM norn.node n WHERE seen_at < now() - interval '1 day'
    AND NOT EXISTS (SELECT 1 FROM norn.run_work w WHERE w.node_id = n.node_id);
 
 -- name: engine_set
-INSERT INTO norn.engine (name, cores, memory_mb) VALUES ($1, $2, $3)
-ON CONFLICT (name) DO UPDATE SET cores = EXCLUDED.cores, memory_mb = EXCLUDED.memory_mb
- WHERE norn.engine.cores <> EXCLUDED.cores OR norn.engine.memory_mb <> EXCLUDED.memory_mb;
+-- more of them may be what a job waits for
+WITH changed AS (
+    INSERT INTO norn.engine (name, cores, memory_mb) VALUES ($1, $2, $3)
+    ON CONFLICT (name) DO UPDATE SET cores = EXCLUDED.cores, memory_mb = EXCLUDED.memory_mb
+     WHERE norn.engine.cores <> EXCLUDED.cores OR norn.engine.memory_mb <> EXCLUDED.memory_mb
+    RETURNING 1)
+INSERT INTO norn.resource_freed (party_id, brief) SELECT '0', true FROM changed;
 
 -- name: provider_set
 INSERT INTO norn.provider (provider_name, name, version, device, metadata, components)

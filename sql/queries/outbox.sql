@@ -1,25 +1,44 @@
 -- name: outbox_claim
--- the oldest message of each job and destination, since they must arrive in order; $1 at most, $2 lease ms
-WITH c AS (
-    SELECT o.outbox_no FROM norn.outbox o
-     WHERE o.due_at <= now()
-       AND NOT EXISTS (SELECT 1 FROM norn.outbox b WHERE b.job_id = o.job_id AND b.dest_party_id = o.dest_party_id
-                          AND b.outbox_no < o.outbox_no)
-     ORDER BY o.due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-UPDATE norn.outbox o
-   SET lease_no = nextval('norn.lease_seq'), tries = o.tries + 1,
-       due_at = now() + make_interval(secs => $2::integer / 1000.0)
-  FROM c LEFT JOIN norn.outbox x USING (outbox_no) LEFT JOIN norn.site_route r ON r.party_id = x.dest_party_id
- WHERE o.outbox_no = c.outbox_no
-RETURNING o.outbox_no, o.lease_no, o.dest_party_id, o.src_party_id, o.job_id, o.job_no, o.party_no, o.command, o.body,
-          o.tries, r.url, o.give_up_at <= now() AS too_late, o.last_error;
+-- the oldest message of each job and destination, since they must arrive in order; $1 at most, $2 lease ms. One that is
+-- behind another is put off: outbox_done brings it back, and the minute is for a done that came at the same moment.
+WITH d AS (
+    SELECT o.outbox_no, o.job_id, o.dest_party_id, o.due_at FROM norn.outbox o
+     WHERE o.due_at <= now() ORDER BY o.due_at LIMIT 8 * $1::integer FOR UPDATE SKIP LOCKED),
+h AS (
+    SELECT d.outbox_no, d.due_at, b.due_at AS behind
+      FROM d LEFT JOIN LATERAL (
+           SELECT x.due_at FROM norn.outbox x
+            WHERE x.job_id = d.job_id AND x.dest_party_id = d.dest_party_id AND x.outbox_no < d.outbox_no
+            ORDER BY x.outbox_no LIMIT 1) b ON true),
+f AS (
+    (SELECT outbox_no, true AS first, NULL::timestamptz AS behind FROM h WHERE behind IS NULL ORDER BY due_at LIMIT $1)
+    UNION ALL
+    SELECT outbox_no, false, behind FROM h WHERE behind IS NOT NULL),
+u AS (
+    UPDATE norn.outbox o
+       SET lease_no = CASE WHEN f.first THEN nextval('norn.lease_seq') ELSE o.lease_no END,
+           tries = o.tries + f.first::integer,
+           due_at = CASE WHEN f.first THEN now() + make_interval(secs => $2::integer / 1000.0)
+                         ELSE GREATEST(f.behind, now()) + interval '1 minute' END
+      FROM f WHERE o.outbox_no = f.outbox_no
+    RETURNING o.*, f.first)
+SELECT u.outbox_no, u.lease_no, u.dest_party_id, u.src_party_id, u.job_id, u.job_no, u.party_no, u.command, u.body,
+       u.tries, r.url, u.give_up_at <= now() AS too_late, u.last_error
+  FROM u LEFT JOIN norn.site_route r ON r.party_id = u.dest_party_id
+ WHERE u.first;
 
 -- name: outbox_next_due
-SELECT CASE WHEN count(*) > 0 THEN greatest(0, norn.ms(min(due_at)) - norn.ms(clock_timestamp())) END AS wait_ms
-  FROM norn.outbox;
+SELECT greatest(0, norn.ms(due_at) - norn.ms(clock_timestamp())) AS wait_ms FROM norn.outbox ORDER BY due_at LIMIT 1;
 
 -- name: outbox_done
-DELETE FROM norn.outbox WHERE outbox_no = $1 AND lease_no = $2;
+-- the next of the same job and destination may go
+WITH gone AS (
+    DELETE FROM norn.outbox WHERE outbox_no = $1 AND lease_no = $2 RETURNING outbox_no, job_id, dest_party_id)
+UPDATE norn.outbox o SET due_at = LEAST(o.due_at, now())
+  FROM gone
+ WHERE o.outbox_no = (SELECT min(n.outbox_no) FROM norn.outbox n
+                       WHERE n.job_id = gone.job_id AND n.dest_party_id = gone.dest_party_id
+                         AND n.outbox_no > gone.outbox_no);
 
 -- name: outbox_failed
 -- $3 why, $4 when to try again, in ms

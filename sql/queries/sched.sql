@@ -1,7 +1,10 @@
+-- name: sched_resource_wake
+SELECT norn.resource_wake() AS n;
+
 -- name: sched_claim
 -- $1 node id, $2 at most, $3 lease ms
 WITH c AS (
-    SELECT job_no FROM norn.job_work WHERE due_at <= now() ORDER BY prio LIMIT $2 FOR UPDATE SKIP LOCKED),
+    SELECT job_no FROM norn.job_work WHERE due_at <= now() ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED),
 u AS (
     UPDATE norn.job_work w
        SET node_id = $1, lease_no = nextval('norn.lease_seq'),
@@ -14,8 +17,8 @@ SELECT job_no, lease_no, poke FROM u ORDER BY prio, job_no;
 
 -- name: sched_next_due
 -- ms until the next row is due; null when there is none
-SELECT CASE WHEN count(*) > 0 THEN greatest(0, norn.ms(min(due_at)) - norn.ms(clock_timestamp())) END AS wait_ms
-  FROM norn.job_work;
+SELECT greatest(0, norn.ms(due_at) - norn.ms(clock_timestamp())) AS wait_ms
+  FROM norn.job_work ORDER BY due_at LIMIT 1;
 
 -- name: sched_load_jobs
 SELECT job_no, job_id, status, version, stop_status, suspended, n_tasks, n_running, n_success, n_interrupted, reserve_tries,
@@ -31,14 +34,18 @@ SELECT job_no, party_no, create_state, reserve_state, cores, local
   FROM norn.job_party WHERE job_no = ANY ($1::bigint[]) ORDER BY job_no, party_no;
 
 -- name: sched_load_tasks
--- what needs attention, running ones first, and the waiting children of running ones; $2: at most per job
+-- what needs attention, and the waiting children of what runs; $2: at most as many of a job that were reported, and as
+-- many that were not: those that wait for cores must not hide the ends that free them
 WITH a AS (
-    SELECT w.job_no, w.task_no, w.mark, t.status
+    SELECT t.job_no, t.task_no, w.mark, t.status
       FROM unnest($1::bigint[]) AS n(job_no)
-     CROSS JOIN LATERAL (SELECT task_no, mark FROM norn.task_work x WHERE x.job_no = n.job_no
-                          ORDER BY x.task_no LIMIT $2) w0
-      JOIN norn.task_work w ON w.job_no = n.job_no AND w.task_no = w0.task_no
-      JOIN norn.task t ON t.job_no = w.job_no AND t.task_no = w.task_no),
+     CROSS JOIN LATERAL (
+           (SELECT x.task_no, x.mark FROM norn.task_work x WHERE x.job_no = n.job_no AND x.reported
+             ORDER BY x.task_no LIMIT $2)
+           UNION ALL
+           (SELECT x.task_no, x.mark FROM norn.task_work x WHERE x.job_no = n.job_no AND NOT x.reported
+             ORDER BY x.task_no LIMIT $2)) w
+      JOIN norn.task t ON t.job_no = n.job_no AND t.task_no = w.task_no),
 k AS (
     SELECT DISTINCT e.job_no, e.child_no AS task_no
       FROM a JOIN norn.task_edge e ON e.job_no = a.job_no AND e.parent_no = a.task_no
@@ -47,7 +54,8 @@ k AS (
 r AS (
     -- a stop or a deadline needs every running task
     SELECT t.job_no, t.task_no FROM norn.job j JOIN norn.task t ON t.job_no = j.job_no AND t.status = 'running'
-     WHERE j.job_no = ANY ($1::bigint[]) AND (j.stop_status IS NOT NULL OR j.deadline_at <= now())
+     WHERE j.job_no = ANY ($1::bigint[])
+       AND (j.stop_status IS NOT NULL OR norn.ms(j.deadline_at) <= norn.ms(now()))
        AND NOT EXISTS (SELECT 1 FROM a b WHERE b.job_no = t.job_no AND b.task_no = t.task_no))
 SELECT t.job_no, t.task_no, x.mark, t.status, t.attempt, t.deps_left, t.retries_left, t.rescues,
        norn.ms(t.retry_at) AS retry_at_ms, array_to_json(t.parties) AS parties, array_to_json(t.cores) AS cores
@@ -63,10 +71,11 @@ SELECT e.job_no, e.parent_no, e.child_no
  WHERE w.job_no = ANY ($1::bigint[]) AND t.status = 'running';
 
 -- name: sched_load_runs
--- what the parties of running tasks have reported
+-- what the parties of running tasks have reported, where at least one has ended
 SELECT x.job_no, x.task_no, x.party_no, x.status, x.node_lost, x.exit_code
-  FROM norn.task t JOIN norn.task_party x ON x.job_no = t.job_no AND x.task_no = t.task_no AND x.attempt = t.attempt
- WHERE t.job_no = ANY ($1::bigint[]) AND t.status = 'running'
+  FROM norn.task_work w JOIN norn.task t USING (job_no, task_no)
+  JOIN norn.task_party x ON x.job_no = t.job_no AND x.task_no = t.task_no AND x.attempt = t.attempt
+ WHERE w.job_no = ANY ($1::bigint[]) AND w.reported AND t.status = 'running'
  ORDER BY x.job_no, x.task_no, x.party_no;
 
 -- name: sched_load_used
@@ -120,19 +129,16 @@ SELECT norn.sched_end_tasks($1::bigint[], $2::integer[], $3::integer[], $4::text
 SELECT norn.sched_end_jobs($1::bigint[]);
 
 -- name: sched_done_marks
-DELETE FROM norn.task_work w USING unnest($1::bigint[], $2::integer[], $3::bigint[]) AS u(job_no, task_no, mark)
- WHERE w.job_no = u.job_no AND w.task_no = u.task_no AND w.mark = u.mark AND norn.mine(u.job_no);
+-- locked in order: a batch of reports does the same
+DELETE FROM norn.task_work w USING (
+    SELECT x.job_no, x.task_no
+      FROM norn.task_work x JOIN unnest($1::bigint[], $2::integer[], $3::bigint[]) AS u(job_no, task_no, mark)
+           ON x.job_no = u.job_no AND x.task_no = u.task_no AND x.mark = u.mark
+     WHERE norn.mine(x.job_no) ORDER BY 1, 2 FOR UPDATE OF x) l
+ WHERE w.job_no = l.job_no AND w.task_no = l.task_no;
 
 -- name: sched_leave
--- gives the lease back; due at once when something happened meanwhile
-UPDATE norn.job_work w
-   SET lease_until = NULL, node_id = NULL, blocked = u.blocked,
-       due_at = CASE WHEN w.poke <> u.poke THEN now()
-                     ELSE COALESCE(to_timestamp(u.due_ms / 1000.0), now() + interval '30 seconds') END
-  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::boolean[])
-       AS u(job_no, lease_no, poke, due_ms, blocked)
- WHERE w.job_no = u.job_no AND w.lease_no = u.lease_no
-RETURNING w.job_no, w.due_at <= now() AS due;
+SELECT norn.sched_leave($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::boolean[]) AS due;
 
 -- name: sched_fail_job
 -- a job whose plan the database refuses: it is ended with that text rather than tried for ever
@@ -145,7 +151,10 @@ WITH gone AS (
 said AS (
     INSERT INTO norn.event (job_id, object, role, party_id, from_status, to_status, reason, actor)
     SELECT p.job_id, 'reservation', p.role, p.party_id, 'granted', 'released', 'expired', 'scheduler'
-      FROM gone JOIN norn.party_job p USING (party_job_no))
+      FROM gone JOIN norn.party_job p USING (party_job_no)),
+freed AS (
+    INSERT INTO norn.resource_freed (party_id, brief)
+    SELECT p.party_id, false FROM gone JOIN norn.party_job p USING (party_job_no) LIMIT 1)
 SELECT count(*) AS n FROM gone;
 
 -- name: sched_created

@@ -8,6 +8,7 @@
 const struct plan_policy plan_policy_default = {
 	.reserve_retry_ms = 500,
 	.reserve_retry_max_ms = 15000,
+	.reserve_retry_local_ms = 900000,
 	.reserve_ttl_ms = 60000,
 	.retry_delay_ms = 1000,
 	.retry_delay_max_ms = 60000,
@@ -149,6 +150,22 @@ static int64_t backoff_ms(int64_t first_ms, int64_t max_ms, int tries)
 	return d < max_ms ? d : max_ms;
 }
 
+/* Two jobs that want the same at two sites may each get one half: the next time one is earlier. */
+static int64_t reserve_pause_ms(const struct planner *p)
+{
+	const struct plan_job *j = p->job;
+	bool all_local = true;
+
+	for (int i = 0; i < j->n_parties; i++)
+		all_local &= j->parties[i].local;
+	if (all_local)
+		return p->policy->reserve_retry_local_ms;
+	int64_t pause_ms = backoff_ms(p->policy->reserve_retry_ms, p->policy->reserve_retry_max_ms,
+				      j->reserve_tries);
+	unsigned mix = (j->salt + (unsigned)j->reserve_tries) * 2654435761U;
+	return pause_ms + pause_ms * (int64_t)(mix >> 24) / 1024;
+}
+
 /* waiting: all parties grant their share, or all give it back. */
 static void plan_waiting(struct planner *p)
 {
@@ -194,8 +211,7 @@ static void plan_waiting(struct planner *p)
 	if (refused >= 0) {
 		effect(p, PLAN_RELEASE, WHY_RESOURCES_REFUSED)->party = refused;
 		p->out->blocked = true;
-		due(p, p->now_ms + backoff_ms(p->policy->reserve_retry_ms,
-					      p->policy->reserve_retry_max_ms, j->reserve_tries));
+		due(p, p->now_ms + reserve_pause_ms(p));
 		return;
 	}
 	effect(p, PLAN_RESERVE, WHY_NONE);

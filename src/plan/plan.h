@@ -14,6 +14,7 @@ enum plan_reserve { RESERVE_NONE, RESERVE_ASKED, RESERVE_GRANTED, RESERVE_REFUSE
 struct plan_party {
 	enum plan_create create;
 	enum plan_reserve reserve;
+	bool local;	/* of the scheduler's site */
 	int cores;	/* reserved for the job at this party */
 	int cores_used; /* by its running tasks, without those in plan_job.tasks */
 };
@@ -56,6 +57,7 @@ struct plan_job {
 	int n_edges;
 	struct plan_edge *edges;
 	int reserve_tries;
+	unsigned salt;	     /* differs between jobs, so that their retries do not meet again and again */
 	int64_t deadline_ms; /* 0 none */
 };
 
@@ -111,6 +113,9 @@ struct plan_result {
 struct plan_policy {
 	int64_t reserve_retry_ms;     /* first wait after a refusal */
 	int64_t reserve_retry_max_ms; /* doubled up to this */
+	/* The same when all parties are local. A release here wakes the job, so this is only a safety net; with many
+	 * jobs waiting, trying often would take the time of those that run. */
+	int64_t reserve_retry_local_ms;
 	int64_t reserve_ttl_ms;	      /* how long a grant holds; asked again when it has passed */
 	int64_t retry_delay_ms;	      /* before a new attempt of a failed task, doubled with each */
 	int64_t retry_delay_max_ms;

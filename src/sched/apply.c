@@ -165,7 +165,9 @@ static void add_job(struct applying *a, struct cycle_job *j)
 	const struct status_counts *c = &j->result.counts;
 	bool started = false;
 	int tries = j->plan.reserve_tries;
+	int reserved_before = a->reserve.n;
 	const char *reason = add_effects(a, j, &started, &tries);
+	bool reserves = a->reserve.n > reserved_before;
 	struct jobs_arrays *x = &a->jobs;
 
 	add_marks(a, j);
@@ -183,7 +185,9 @@ static void add_job(struct applying *a, struct cycle_job *j)
 	db_array_int(&a->leave.no, j->job_no);
 	db_array_int(&a->leave.lease, j->lease_no);
 	db_array_int(&a->leave.poke, j->poke);
-	if (j->result.due_ms > 0)
+	if (reserves || (j->more_tasks && j->result.n_effects > 0))
+		db_array_int(&a->leave.due, j->now_ms); /* this site's answer is there, or the rest of the tasks */
+	else if (j->result.due_ms > 0)
 		db_array_int(&a->leave.due, j->result.due_ms);
 	else
 		db_array_text(&a->leave.due, NULL);
@@ -279,6 +283,7 @@ int cycle_apply_batch(struct cycle *c, const struct plan_policy *policy, struct 
 	db_array(b, &a.leave.due);
 	db_array(b, &a.leave.blocked);
 	wakes->exec = a.starts.n > 0 || a.ends.n > 0 || a.end_jobs.n > 0;
+	wakes->sched = a.end_jobs.n > 0 || a.release.n > 0;
 	wakes->outbox = wakes->exec || a.reserve.n > 0 || a.release.n > 0 || a.start_jobs.n > 0;
 	return (int)db_batch_count(b) - 1;
 }

@@ -19,6 +19,7 @@ struct cycle_job {
 	int64_t poke;
 	int rank; /* place in the claim, which is in the order of the queue */
 	bool loaded;
+	bool more_tasks; /* that need attention than were loaded */
 	char job_id[65];
 	int64_t version;
 	int64_t now_ms; /* the database's clock at loading */
@@ -34,8 +35,8 @@ struct cycle {
 	int *order;		/* indexes of jobs by rank */
 };
 
-/* From the answer of sched_claim (statement 0). */
-struct cycle *cycle_claimed(const struct db_result *r);
+/* From the answer of sched_claim (statement k). */
+struct cycle *cycle_claimed(const struct db_result *r, int k);
 void cycle_free(struct cycle *c);
 
 /* The load statements, and their answers. */
@@ -46,6 +47,7 @@ void cycle_loaded(struct cycle *c, const struct db_result *r);
 struct cycle_wakes {
 	bool exec;
 	bool outbox;
+	bool sched; /* resources were released */
 };
 /* Plans every loaded job and adds the statements; the last one is sched_leave: returns its index. */
 int cycle_apply_batch(struct cycle *c, const struct plan_policy *policy, struct db_batch *b,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TASKS_PER_PLAN 500 /* of one job; the rest wait for the next cycle */
+#define TASKS_PER_PLAN 500 /* of one job, of those reported and of those ready; the rest wait for the next cycle */
 
 enum { L_JOBS, L_PARTIES, L_TASKS, L_EDGES, L_RUNS, L_USED };
 
@@ -18,9 +18,9 @@ static int by_job_no(const void *a, const void *b)
 	return x->job_no < y->job_no ? -1 : x->job_no > y->job_no;
 }
 
-struct cycle *cycle_claimed(const struct db_result *r)
+struct cycle *cycle_claimed(const struct db_result *r, int k)
 {
-	int n = db_rows(r, 0);
+	int n = db_rows(r, k);
 	struct cycle *c;
 
 	if (n == 0)
@@ -29,9 +29,9 @@ struct cycle *cycle_claimed(const struct db_result *r)
 	c->n_jobs = n;
 	c->jobs = mem_array((size_t)n, sizeof(*c->jobs));
 	for (int i = 0; i < n; i++) {
-		c->jobs[i].job_no = db_get_int(r, 0, i, "job_no");
-		c->jobs[i].lease_no = db_get_int(r, 0, i, "lease_no");
-		c->jobs[i].poke = db_get_int(r, 0, i, "poke");
+		c->jobs[i].job_no = db_get_int(r, k, i, "job_no");
+		c->jobs[i].lease_no = db_get_int(r, k, i, "lease_no");
+		c->jobs[i].poke = db_get_int(r, k, i, "poke");
 		c->jobs[i].rank = i;
 	}
 	qsort(c->jobs, (size_t)n, sizeof(*c->jobs), by_job_no);
@@ -151,6 +151,7 @@ static void load_jobs(struct cycle *c, const struct db_result *r)
 					  : parse_status(db_get(r, L_JOBS, i, "stop_status"));
 		j->plan.suspended = db_get_bool(r, L_JOBS, i, "suspended");
 		j->plan.reserve_tries = (int)db_get_int(r, L_JOBS, i, "reserve_tries");
+		j->plan.salt = (unsigned)j->job_no;
 		j->plan.deadline_ms = db_get_int(r, L_JOBS, i, "deadline_ms");
 		load_counts(j, r, i);
 	}
@@ -183,6 +184,7 @@ static void load_parties(struct cycle *c, const struct db_result *r)
 							    creates, ARRAY_LEN(creates)),
 			.reserve = (enum plan_reserve)code_of(
 			    db_get(r, L_PARTIES, i, "reserve_state"), reserves, ARRAY_LEN(reserves)),
+			.local = db_get_bool(r, L_PARTIES, i, "local"),
 			.cores = (int)db_get_int(r, L_PARTIES, i, "cores"),
 		};
 	}
@@ -213,6 +215,7 @@ static void load_tasks(struct cycle *c, const struct db_result *r)
 {
 	struct cycle_job *last = NULL;
 	int cap = 0;
+	int marked = 0;
 
 	for (int i = 0; i < db_rows(r, L_TASKS); i++) {
 		struct cycle_job *j = find_job(c, db_get_int(r, L_TASKS, i, "job_no"));
@@ -221,6 +224,7 @@ static void load_tasks(struct cycle *c, const struct db_result *r)
 		if (j != last) {
 			last = j;
 			cap = 0;
+			marked = 0;
 		}
 		int n = j->plan.n_tasks;
 		if (n == cap) {
@@ -246,6 +250,8 @@ static void load_tasks(struct cycle *c, const struct db_result *r)
 			.attempt_was = t->attempt,
 		};
 		load_task_parties(j, t, r, i);
+		marked += j->tasks[n].mark >= 0;
+		j->more_tasks = marked >= TASKS_PER_PLAN;
 	}
 }
 

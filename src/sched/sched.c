@@ -6,6 +6,7 @@
 #include "sched/cycle.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define IDLE_MAX_MS  1000 /* the safety net when a wake-up was lost */
 #define ERROR_WAIT_MS 500
@@ -118,6 +119,19 @@ static void give_up_job(struct sched *s, const struct err *e)
 	sleep_ms(s, ERROR_WAIT_MS);
 }
 
+/* Whether the same plan would be refused again: not when the database is busy, full, stopping or of another version. */
+static bool plan_is_to_blame(const struct db_result *r)
+{
+	static const char *const classes[] = {"22", "23", "NR", "P0"};
+	const char *state = db_sqlstate(r);
+
+	for (size_t i = 0; i < ARRAY_LEN(classes); i++) {
+		if (strncmp(state, classes[i], 2) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void on_applied(struct db_result *r, void *arg)
 {
 	struct sched *s = arg;
@@ -125,7 +139,7 @@ static void on_applied(struct db_result *r, void *arg)
 	bool more = false;
 
 	if (e != NULL) {
-		bool ours = e->code != ERR_DB_LOST && e->code != ERR_DB_UNAVAILABLE;
+		bool ours = plan_is_to_blame(r);
 		if (ours && s->cycle->n_jobs > 1) {
 			/* One of them is to blame: they come back one by one when the leases end. */
 			s->batch = 1;
@@ -138,9 +152,9 @@ static void on_applied(struct db_result *r, void *arg)
 	}
 	s->cycles++;
 	s->planned += s->cycle->n_jobs;
-	for (int i = 0; i < db_rows(r, s->leave_index); i++)
-		more |= db_get_bool(r, s->leave_index, i, "due");
+	more |= db_rows(r, s->leave_index) > 0;
 	if (db_affected(r, 0) > 0) {
+		more |= s->wakes.sched;
 		if (s->wakes.exec)
 			node_wake(s->node, WAKE_EXEC);
 		if (s->wakes.outbox)
@@ -176,7 +190,7 @@ static void on_claimed(struct db_result *r, void *arg)
 		failed(s, "claiming jobs", db_error(r));
 		return;
 	}
-	s->cycle = cycle_claimed(r);
+	s->cycle = cycle_claimed(r, 1);
 	if (s->cycle == NULL) {
 		rest(s, false);
 		return;
@@ -196,6 +210,7 @@ static void claim(struct sched *s)
 	s->state = SCHED_BUSY;
 	s->again = false;
 	b = db_batch_new(s->node->db);
+	db_add(b, Q_SCHED_RESOURCE_WAKE);
 	db_add(b, Q_SCHED_CLAIM);
 	db_text(b, s->node->id);
 	db_int(b, s->batch);
