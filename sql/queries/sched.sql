@@ -23,6 +23,7 @@ SELECT greatest(0, norn.ms(due_at) - norn.ms(clock_timestamp())) AS wait_ms
 -- name: sched_load_jobs
 SELECT job_no, job_id, status, version, stop_status, suspended, n_tasks, n_running, n_success, n_interrupted, reserve_tries,
        norn.ms(deadline_at) AS deadline_ms, norn.ms(now()) AS now_ms,
+       CASE WHEN attempt = 0 THEN norn.ms(now()) - norn.ms(submitted_at) END AS queued_ms,
        (SELECT json_agg(json_build_array(s.status, s.n)) FROM (
             SELECT t.status, count(*) AS n FROM norn.task t
              WHERE t.job_no = j.job_no AND j.n_interrupted > 0 AND t.status IN ('canceled', 'timeout', 'failed')

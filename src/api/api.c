@@ -35,6 +35,7 @@ void api_routes(struct http_server *s)
 {
 	http_server_routes(s, api_job_routes, api_job_n_routes);
 	http_server_routes(s, api_control_routes, api_control_n_routes);
+	http_server_routes(s, api_lifecycle_routes, api_lifecycle_n_routes);
 	http_server_routes(s, api_job_view_routes, api_job_view_n_routes);
 	http_server_routes(s, api_task_routes, api_task_n_routes);
 	http_server_routes(s, api_worker_routes, api_worker_n_routes);

@@ -18,6 +18,8 @@ extern const struct http_route api_job_routes[];
 extern const size_t api_job_n_routes;
 extern const struct http_route api_control_routes[];
 extern const size_t api_control_n_routes;
+extern const struct http_route api_lifecycle_routes[];
+extern const size_t api_lifecycle_n_routes;
 extern const struct http_route api_job_view_routes[];
 extern const size_t api_job_view_n_routes;
 extern const struct http_route api_task_routes[];

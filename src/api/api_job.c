@@ -7,7 +7,7 @@
 #include "base/str.h"
 #include "dag/dag.h"
 #include "party/create.h"
-#include "party/peer.h"
+#include "party/stop.h"
 #include "party/submit.h"
 
 #include <stdio.h>
@@ -158,7 +158,8 @@ static void bind_list(struct db_batch *b, const json_t *list)
 		db_null(b);
 		return;
 	}
-	json_array_foreach(list, i, v) db_array_text(&a, json_string_value(v));
+	json_array_foreach (list, i, v)
+		db_array_text(&a, json_string_value(v));
 	db_array(b, &a);
 }
 
@@ -243,95 +244,14 @@ static void job_list(struct http_req *r, void *arg)
 
 /* ---- stop ---- */
 
-struct stop {
-	struct http_req *r;
-	char job_id[65];
-	char scheduler[65];
-	char party[65];
-};
-
-/* Kept as a message and sent until the scheduler's site takes it. */
-static void on_kept(struct db_result *res, void *arg)
+static void on_stopped(const struct err *e, void *arg)
 {
-	struct stop *s = arg;
+	struct http_req *r = arg;
 
-	if (db_error(res) != NULL) {
-		reply_db_err(s->r, res);
-	} else {
-		node_wake(request_node(s->r), WAKE_OUTBOX);
-		refuse(s->r, ERR_FEDERATED,
-		       "Federated schedule error, the scheduler's site (party %s) was not "
-		       "reached; the stop "
-		       "of job %s is kept and sent until it is",
-		       s->scheduler, s->job_id);
-	}
-	free(s);
-}
-
-static void on_stop_answer(const struct http_response *res, void *arg)
-{
-	struct stop *s = arg;
-	enum err_code code;
-	char text[ERR_MSG_MAX - 128];
-
-	if (!peer_answer(res, &code, text, sizeof(text))) {
-		struct db_batch *b = one_statement(s->r, Q_API_JOB_STOP_LATER);
-		db_text(b, s->scheduler);
-		db_text(b, s->party);
-		db_text(b, s->job_id);
-		db_submit(b, on_kept, s);
-		return;
-	}
-	if (code == ERR_OK)
-		reply_ok(s->r, NULL);
+	if (e == NULL)
+		reply_ok(r, NULL);
 	else
-		refuse(s->r, code, "%s", text);
-	free(s);
-}
-
-static void ask_scheduler(struct stop *s, const char *url)
-{
-	struct node *n = request_node(s->r);
-
-	if (n->tls == NULL || url[0] == '\0') {
-		refuse(s->r, ERR_JOB_KILL,
-		       "Kill job failed: the job is scheduled by party %s, and there is no "
-		       "route to it",
-		       s->scheduler);
-		free(s);
-		return;
-	}
-	json_t *body = json_pack("{s:s, s:s}", "job_id", s->job_id, "stop_status", "canceled");
-	char *text = js_dump_str(body);
-	const struct peer_call call = {.dest_party = s->scheduler,
-				       .src_party = s->party,
-				       .url = url,
-				       .path = "/v2/scheduler/job/stop",
-				       .job_id = s->job_id};
-	peer_post(n, &call, text, strlen(text), NULL, on_stop_answer, s);
-	free(text);
-	json_decref(body);
-}
-
-static void on_stop(struct db_result *res, void *arg)
-{
-	struct stop *s = arg;
-
-	if (db_error(res) != NULL) {
-		reply_db_err(s->r, res);
-	} else if (db_get_bool(res, 0, 0, "o_found")) {
-		node_wake(request_node(s->r), WAKE_SCHED);
-		reply_ok(s->r, NULL);
-	} else if (db_rows(res, 1) == 0) {
-		refuse(s->r, ERR_JOB_NOT_FOUND, NO_JOB ": job_id[%s]", s->job_id);
-	} else {
-		str_copy(s->scheduler, sizeof(s->scheduler),
-			 db_get(res, 1, 0, "scheduler_party_id"));
-		str_copy(s->party, sizeof(s->party), db_get(res, 1, 0, "party_id"));
-		ask_scheduler(s, db_get(res, 1, 0, "url"));
-		return;
-	}
-	free(s);
+		refuse(r, e->code, "%s", e->msg);
 }
 
 static void job_stop(struct http_req *r, void *arg)
@@ -342,24 +262,10 @@ static void job_stop(struct http_req *r, void *arg)
 	if (p == NULL)
 		return;
 	const char *user = http_req_header(r, "user_name");
-	struct stop *s = mem_zalloc(sizeof(*s));
-	s->r = r;
-	if (!str_copy(s->job_id, sizeof(s->job_id), js_str(p, "job_id", ""))) {
-		refuse(r, ERR_JOB_NOT_FOUND, NO_JOB ": job_id[%s...]", s->job_id);
-		free(s);
-		json_decref(p);
-		return;
-	}
 	char *actor = user != NULL && user[0] != '\0' && str_is_utf8(user, strlen(user))
 			  ? mem_printf("user %.200s", user)
 			  : mem_strdup("client");
-	struct db_batch *b = one_statement(r, Q_API_JOB_STOP);
-	db_text(b, s->job_id);
-	db_text(b, actor);
-	db_null(b);
-	db_add(b, Q_API_JOB_SCHEDULER);
-	db_text(b, s->job_id);
-	db_submit(b, on_stop, s);
+	stop_job(request_node(r), js_str(p, "job_id", ""), actor, on_stopped, r);
 	free(actor);
 	json_decref(p);
 }

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "party/catalog.h"
+#include "store/phases.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -69,8 +70,7 @@ static void on_catalog(json_t *providers, const struct err *e, void *arg)
 		return;
 	}
 	all = json_object();
-	json_object_foreach(providers, name, p)
-	{
+	json_object_foreach (providers, name, p) {
 		if (str_eq(name, preferred))
 			json_object_update(all, json_object_get(p, "components"));
 		else
@@ -161,6 +161,7 @@ static void on_metrics(struct db_result *res, void *arg)
 	    "# HELP norn_http_requests_total Requests of clients and components to this node\n"
 	    "# TYPE norn_http_requests_total counter\nnorn_http_requests_total %lld\n",
 	    (long long)api_requests());
+	phases_print(&out);
 	if (db_error(res) == NULL)
 		add_state(&out, res);
 	http_reply(r, 200, "text/plain; version=0.0.4; charset=utf-8", out.data, out.len);

@@ -1,6 +1,7 @@
 /*
- * Recording how runs ended. A run that has left outputs is recorded by itself, in one transaction with them. All
- * others wait in a queue and are recorded in sets: while one set is on its way the next one gathers.
+ * Recording how runs ended. A run that has left outputs is recorded by itself, in one transaction
+ * with them. All others wait in a queue and are recorded in sets: while one set is on its way the
+ * next one gathers.
  */
 #include "exec/run.h"
 
@@ -11,7 +12,7 @@
 #include <string.h>
 
 #define RECORD_RETRY_MS 1000
-#define SET_MAX		64
+#define SET_MAX         64
 
 static void record(struct run *r);
 static void flush(struct finish *f);
@@ -39,12 +40,16 @@ static void too_late(struct run *r)
 {
 	const struct log_ctx ctx = run_ctx(r);
 
-	log_warn(&ctx, "the end of the run came too late: its lease is lost, another attempt has taken over");
+	log_warn(
+	    &ctx,
+	    "the end of the run came too late: its lease is lost, another attempt has taken over");
 	run_over(r);
 }
 
 static void recorded(struct run *r)
 {
+	if (r->has_exit)
+		run_step(r, PHASE_REPORTED);
 	node_wake(r->node, WAKE_SCHED);
 	node_wake(r->node, WAKE_OUTBOX);
 	run_over(r);
@@ -84,7 +89,8 @@ static char *tail_text(const struct run *r)
 
 	if (r->tail.len == 0)
 		return NULL;
-	if (str_is_utf8(r->tail.data, r->tail.len) && memchr(r->tail.data, '\0', r->tail.len) == NULL)
+	if (str_is_utf8(r->tail.data, r->tail.len) &&
+	    memchr(r->tail.data, '\0', r->tail.len) == NULL)
 		buf_add(&b, r->tail.data, r->tail.len);
 	else
 		str_vis(&b, r->tail.data, r->tail.len);
@@ -194,10 +200,10 @@ static void array_or_null(struct db_array *a, bool given, int64_t v)
 
 static void flush(struct finish *f)
 {
-	struct db_array no = {0}, lease = {0}, status = {0}, code = {0}, sig = {0}, error = {0}, tail = {0},
-			user = {0}, sys = {0}, rss = {0}, reason = {0};
-	struct db_array *all[] = {&no,	 &lease, &status, &code, &sig,	 &error,
-				  &tail, &user,	 &sys,	  &rss,	 &reason};
+	struct db_array no = {0}, lease = {0}, status = {0}, code = {0}, sig = {0}, error = {0},
+			tail = {0}, user = {0}, sys = {0}, rss = {0}, reason = {0};
+	struct db_array *all[] = {&no,   &lease, &status, &code, &sig,   &error,
+				  &tail, &user,  &sys,    &rss,  &reason};
 	struct set *s = mem_zalloc(sizeof(*s));
 	struct db_batch *b = db_batch_new(f->node->db);
 	char *actor = mem_printf("node %s", f->node->name);
@@ -267,7 +273,8 @@ void run_end(struct run *r, const char *status, const char *reason)
 		record(r);
 		return;
 	}
-	/* Never from inside the caller: others that end in the same round of the loop come along. */
+	/* Never from inside the caller: others that end in the same round of the loop come along.
+	 */
 	STAILQ_INSERT_TAIL(&f->queue, r, ending);
 	if (!f->busy)
 		evtimer_add(f->timer, &now);

@@ -1,5 +1,6 @@
 #include "exec/run.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/js.h"
 #include "base/mem.h"
@@ -18,12 +19,15 @@ static char *text_of(const struct db_result *res, int row, const char *col)
 	return mem_strdup(db_get(res, 1, row, col));
 }
 
-struct run *run_new(struct exec *x, struct node *n, const struct db_result *res, int row, const char *token)
+struct run *run_new(struct exec *x, struct node *n, const struct db_result *res, int row,
+		    const char *token)
 {
 	struct run *r = mem_zalloc(sizeof(*r));
 
 	r->exec = x;
 	r->node = n;
+	r->step_us = clock_mono_us();
+	phase_seen(PHASE_SENT, db_get_int(res, 1, row, "sent_ms") * 1000);
 	r->run_no = db_get_int(res, 1, row, "run_no");
 	r->lease_no = db_get_int(res, 1, row, "lease_no");
 	r->attempt = (int)db_get_int(res, 1, row, "attempt");
@@ -43,19 +47,19 @@ struct run *run_new(struct exec *x, struct node *n, const struct db_result *res,
 	r->partitions = (int)js_int(r->config, "computing_partitions", 1);
 	r->execution_id =
 	    mem_printf("%s_%s_%d_%s_%s", r->job_id, r->task_name, r->attempt, r->role, r->party_id);
-	r->work_dir = mem_printf("%s/work/%s/%s/%s/%s/%d", n->conf->data_dir, r->job_id, r->role, r->party_id,
-				 r->task_name, r->attempt);
-	r->log_dir = mem_printf("%s/%s/%s/%s/%s/%d", n->conf->log_dir, r->job_id, r->role, r->party_id,
-				r->task_name, r->attempt);
+	r->work_dir = mem_printf("%s/work/%s/%s/%s/%s/%d", n->conf->data_dir, r->job_id, r->role,
+				 r->party_id, r->task_name, r->attempt);
+	r->log_dir = mem_printf("%s/%s/%s/%s/%s/%d", n->conf->log_dir, r->job_id, r->role,
+				r->party_id, r->task_name, r->attempt);
 	str_copy(r->token, sizeof(r->token), token);
 	return r;
 }
 
 void run_free(struct run *r)
 {
-	char *const texts[] = {r->job_id,   r->task_name, r->role,	   r->party_id,	    r->component,
-			       r->provider, r->model_id,  r->model_version, r->execution_id, r->work_dir,
-			       r->log_dir};
+	char *const texts[] = {r->job_id,       r->task_name, r->role,     r->party_id,
+			       r->component,    r->provider,  r->model_id, r->model_version,
+			       r->execution_id, r->work_dir,  r->log_dir};
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		free(texts[i]);
@@ -70,6 +74,14 @@ void run_free(struct run *r)
 	buf_free(&r->error);
 	buf_free(&r->tail);
 	free(r);
+}
+
+void run_step(struct run *r, enum phase done)
+{
+	int64_t now_us = clock_mono_us();
+
+	phase_seen(done, now_us - r->step_us);
+	r->step_us = now_us;
 }
 
 struct log_ctx run_ctx(const struct run *r)
@@ -103,7 +115,8 @@ static void fail_before_start(struct run *r, const char *text)
 	run_end(r, "failed", "not_started");
 }
 
-static json_t *rows_json(const struct db_result *res, int k, const char *const *texts, const char *const *jsons)
+static json_t *rows_json(const struct db_result *res, int k, const char *const *texts,
+			 const char *const *jsons)
 {
 	json_t *rows = json_array();
 
@@ -111,7 +124,8 @@ static json_t *rows_json(const struct db_result *res, int k, const char *const *
 		json_t *o = json_object();
 		for (size_t c = 0; texts[c] != NULL; c++) {
 			if (!db_is_null(res, k, i, texts[c]))
-				json_object_set_new(o, texts[c], json_string(db_get(res, k, i, texts[c])));
+				json_object_set_new(o, texts[c],
+						    json_string(db_get(res, k, i, texts[c])));
 		}
 		for (size_t c = 0; jsons[c] != NULL; c++) {
 			json_t *v = db_get_json(res, k, i, jsons[c]);
@@ -125,8 +139,9 @@ static json_t *rows_json(const struct db_result *res, int k, const char *const *
 
 static json_t *model_rows(const struct preparing *p, const struct db_result *res)
 {
-	static const char *const texts[] = {"task_name", "output_key", "output_index", "path",	 "type_name",
-					    "component", "job_id",     "attempt",	NULL};
+	static const char *const texts[] = {"task_name", "output_key", "output_index",
+					    "path",      "type_name",  "component",
+					    "job_id",    "attempt",    NULL};
 	static const char *const jsons[] = {"metadata", NULL};
 	json_t *all = json_array();
 	size_t m;
@@ -163,6 +178,7 @@ static void launched(pid_t pid, void *arg)
 	static const struct timeval later = {0, PID_AFTER_MS * 1000};
 	struct run *r = arg;
 
+	run_step(r, PHASE_STARTED);
 	r->pid = pid;
 	r->pid_timer = evtimer_new(r->node->base, on_pid_timer, r);
 	evtimer_add(r->pid_timer, &later);
@@ -188,6 +204,8 @@ static void exited(const struct launch_result *l, void *arg)
 	const struct log_ctx ctx = run_ctx(r);
 
 	r->launch = NULL;
+	if (l->started)
+		run_step(r, PHASE_RAN);
 	if (r->pid_timer != NULL)
 		evtimer_del(r->pid_timer);
 	r->has_exit = l->started;
@@ -197,15 +215,16 @@ static void exited(const struct launch_result *l, void *arg)
 	r->sys_ms = l->sys_us / 1000;
 	r->max_rss_kb = l->max_rss_kb;
 	buf_add(&r->tail, l->stderr_tail, l->stderr_tail_len);
-	log_info(&ctx, "process ended: exit code %d, signal %d, %lld ms, %lld KiB%s", l->exit_code, l->signal,
-		 (long long)l->elapsed_ms, (long long)l->max_rss_kb,
+	log_info(&ctx, "process ended: exit code %d, signal %d, %lld ms, %lld KiB%s", l->exit_code,
+		 l->signal, (long long)l->elapsed_ms, (long long)l->max_rss_kb,
 		 l->leftover > 0 ? ", left processes behind that were killed" : "");
 	bool good = results_read(r) && l->exit_code == 0 && l->signal == 0;
 	if (good) {
 		run_end(r, "success", "exited");
 	} else if (l->timed_out) {
 		buf_reset(&r->error);
-		buf_printf(&r->error, "ran longer than %lld s (conf.timeout)", (long long)r->timeout_s);
+		buf_printf(&r->error, "ran longer than %lld s (conf.timeout)",
+			   (long long)r->timeout_s);
 		run_end(r, "timeout", "timeout");
 	} else if (r->stop_status[0] != '\0') {
 		buf_reset(&r->error);
@@ -213,13 +232,16 @@ static void exited(const struct launch_result *l, void *arg)
 		run_end(r, r->stop_status, "stopped");
 	} else if (r->node_lost) {
 		buf_reset(&r->error);
-		buf_printf(&r->error, "node %s was lost while it ran this task: it had not reached its database in time",
+		buf_printf(&r->error,
+			   "node %s was lost while it ran this task: it had not reached its "
+			   "database in time",
 			   r->node->name);
 		run_end(r, "failed", "node_lost");
 	} else if (l->stopped && r->node->stopping) {
 		r->node_lost = true;
 		buf_reset(&r->error);
-		buf_printf(&r->error, "node %s was shut down while it ran this task", r->node->name);
+		buf_printf(&r->error, "node %s was shut down while it ran this task",
+			   r->node->name);
 		run_end(r, "failed", "node_stopped");
 	} else {
 		if (r->error.len == 0)
@@ -241,17 +263,19 @@ static void open_mailbox(struct run *r)
 		json_array_foreach (json_object_get(p, "party_id"), k, id) {
 			parties = mem_resize(parties, n + 1, sizeof(*parties));
 			str_copy(parties[n].role, sizeof(parties[n].role), js_str(p, "role", ""));
-			str_copy(parties[n].party_id, sizeof(parties[n].party_id), json_string_value(id));
+			str_copy(parties[n].party_id, sizeof(parties[n].party_id),
+				 json_string_value(id));
 			n++;
 		}
 	}
-	channel_open(r->node->channel, r->execution_id, r->job_id, r->task_name, r->attempt, r->role,
-		     r->party_id, r->token, parties, n);
+	channel_open(r->node->channel, r->execution_id, r->job_id, r->task_name, r->attempt,
+		     r->role, r->party_id, r->token, parties, n);
 	free(parties);
 }
 
-static const char *const passed_env[] = {"PATH",	   "HOME", "LANG", "LC_ALL",	   "TZ",
-					 "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
+static const char *const passed_env[] = {"PATH",        "HOME",   "LANG",         "LC_ALL",
+					 "TZ",          "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS",
+					 "LSAN_OPTIONS"};
 
 static bool start_process(struct run *r, struct err *e)
 {
@@ -295,16 +319,16 @@ static bool start_process(struct run *r, struct err *e)
 		json_array_append_new(r->argv, json_string(argv[i]));
 	unlink(result);
 	const struct launch_spec spec = {
-		.argv = argv,
-		.env = (const char *const *)env,
-		.cwd = r->work_dir,
-		.stdout_path = out,
-		.stderr_path = errf,
-		.timeout_ms = r->timeout_s * 1000,
-		.grace_ms = c->exec_grace_ms,
-		.max_log_bytes = c->exec_log_mb << 20,
-		.memory_max_bytes = (int64_t)r->memory_mb << 20,
-		.run_path = c->norn_run,
+	    .argv = argv,
+	    .env = (const char *const *)env,
+	    .cwd = r->work_dir,
+	    .stdout_path = out,
+	    .stderr_path = errf,
+	    .timeout_ms = r->timeout_s * 1000,
+	    .grace_ms = c->exec_grace_ms,
+	    .max_log_bytes = c->exec_log_mb << 20,
+	    .memory_max_bytes = (int64_t)r->memory_mb << 20,
+	    .run_path = c->norn_run,
 	};
 	r->launch = launch_start(r->node->base, &spec, launched, exited, r, e);
 	for (size_t i = 0; i < v; i++)
@@ -320,7 +344,8 @@ static bool write_config(struct run *r, const struct run_inputs *in, struct err 
 {
 	char *path = mem_printf("%s/input", r->work_dir);
 	char *outputs = mem_printf("%s/output", r->work_dir);
-	bool ok = fs_mkdirs(path, 0700, e) && fs_mkdirs(outputs, 0700, e) && fs_mkdirs(r->log_dir, 0700, e);
+	bool ok = fs_mkdirs(path, 0700, e) && fs_mkdirs(outputs, 0700, e) &&
+		  fs_mkdirs(r->log_dir, 0700, e);
 	json_t *conf = ok ? taskconf_build(r, in, e) : NULL;
 
 	free(path);
@@ -354,9 +379,9 @@ static void start(struct run *r, const struct run_inputs *in)
 
 static void on_inputs(struct db_result *res, void *arg)
 {
-	static const char *const out_texts[] = {"task_name", "output_key", "output_index", "namespace", "name",
-						"uri",	     "type_name",  "component",	   "attempt",	"table_uri",
-						"table_type", NULL};
+	static const char *const out_texts[] = {
+	    "task_name", "output_key", "output_index", "namespace", "name",       "uri",
+	    "type_name", "component",  "attempt",      "table_uri", "table_type", NULL};
 	static const char *const out_jsons[] = {"metadata", "table_schema", "table_source", NULL};
 	static const char *const table_texts[] = {"namespace", "name", "uri", "data_type", NULL};
 	static const char *const table_jsons[] = {"schema", "source", NULL};
@@ -418,9 +443,9 @@ static void on_catalog(json_t *providers, const struct err *why, void *arg)
 	struct run *r = p->r;
 	struct err e = {0};
 	const char *name = NULL;
-	const json_t *desc = providers == NULL
-				 ? NULL
-				 : catalog_component(providers, r->provider, r->component, &name, &e);
+	const json_t *desc =
+	    providers == NULL ? NULL
+			      : catalog_component(providers, r->provider, r->component, &name, &e);
 
 	if (desc == NULL) {
 		fail_before_start(r, providers == NULL ? why->msg : e.msg);
@@ -429,9 +454,11 @@ static void on_catalog(json_t *providers, const struct err *why, void *arg)
 	}
 	json_t *inner = json_object_get(desc, "component");
 	r->desc = json_incref(inner != NULL ? inner : (json_t *)(uintptr_t)desc);
-	r->provider_metadata = json_incref(json_object_get(json_object_get(providers, name), "metadata"));
+	r->provider_metadata =
+	    json_incref(json_object_get(json_object_get(providers, name), "metadata"));
 	taskconf_needs(r, p->tasks, p->models, p->tables);
-	if (json_array_size(p->tasks) + json_array_size(p->models) + json_array_size(p->tables) > 0) {
+	if (json_array_size(p->tasks) + json_array_size(p->models) + json_array_size(p->tables) >
+	    0) {
 		look_up(p);
 		return;
 	}

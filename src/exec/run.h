@@ -8,6 +8,7 @@
 #include "exec/launch.h"
 #include "party/channel.h"
 #include "store/node.h"
+#include "store/phases.h"
 #include <jansson.h>
 #include <sys/queue.h>
 
@@ -25,24 +26,26 @@ struct run {
 	struct node *node;
 	enum run_state state;
 	int64_t run_no, lease_no;
-	char *job_id, *task_name, *role, *party_id, *component, *provider, *model_id, *model_version;
+	char *job_id, *task_name, *role, *party_id, *component, *provider, *model_id,
+	    *model_version;
 	int attempt;
 	int64_t timeout_s;
 	int cores, memory_mb, partitions;
-	json_t *config;	  /* dag_party_task() */
-	json_t *parties;  /* of the task: [{role, party_id: [..]}] */
+	json_t *config;  /* dag_party_task() */
+	json_t *parties; /* of the task: [{role, party_id: [..]}] */
 	json_t *provider_metadata;
-	json_t *desc;	  /* of the component, may be NULL */
+	json_t *desc; /* of the component, may be NULL */
 	char *execution_id;
 	char *work_dir, *log_dir;
 	char token[65];
 	char stop_status[16]; /* "" unless it is to be stopped */
 	struct launch *launch;
+	int64_t step_us; /* monotonic: when the last step of its way was done */
 	pid_t pid;
 	struct event *pid_timer; /* writes pid and argv when the run lasts */
 	json_t *argv;
 	STAILQ_ENTRY(run) ending; /* of exec's queue of ends, finish.c */
-	int tries; /* of recording the end */
+	int tries;                /* of recording the end */
 	/* the end, kept until it is recorded */
 	char end_status[16];
 	const char *end_reason;
@@ -55,9 +58,11 @@ struct run {
 };
 
 /* From a row of run_claim (statement 1); token: the task token whose hash the claim brought. */
-struct run *run_new(struct exec *x, struct node *n, const struct db_result *r, int row, const char *token);
+struct run *run_new(struct exec *x, struct node *n, const struct db_result *r, int row,
+		    const char *token);
 void run_free(struct run *r);
 struct log_ctx run_ctx(const struct run *r);
+void run_step(struct run *r, enum phase done); /* a step of its way is over */
 /* Looks up inputs, writes the configuration, starts the process. */
 void run_prepare(struct run *r);
 /* status: the wish of the scheduler. */
@@ -81,12 +86,13 @@ struct finish *exec_finish(struct exec *x); /* exec.c */
 /* taskconf.c: pure. */
 struct run_inputs {
 	json_t *outputs; /* array of rows of run_inputs */
-	json_t *models;	 /* array of rows of run_models, each with model_id and model_version */
-	json_t *tables;	 /* array of rows of run_tables */
+	json_t *models;  /* array of rows of run_models, each with model_id and model_version */
+	json_t *tables;  /* array of rows of run_tables */
 };
 /* The task configuration of component-protocol 1.6, new reference. */
 MUST_CHECK json_t *taskconf_build(const struct run *r, const struct run_inputs *in, struct err *e);
-/* What must be looked up: names of producer tasks, models ([id, version]), tables ([namespace, name]). */
+/* What must be looked up: names of producer tasks, models ([id, version]), tables ([namespace,
+ * name]). */
 void taskconf_needs(const struct run *r, json_t *tasks, json_t *models, json_t *tables);
 
 /* results.c: the statements that register what a successful run has left. */

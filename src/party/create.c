@@ -42,8 +42,8 @@ static json_t *task_parties(const struct dag *d, const struct dag_task *t)
 
 	for (size_t i = 0; i < t->n_parties; i++) {
 		const struct dag_party *p = &d->parties[t->parties[i]];
-		json_array_append_new(list, json_pack("{s:s, s:[s]}", "role", dag_role_name(p->role),
-						      "party_id", p->id));
+		json_array_append_new(list, json_pack("{s:s, s:[s]}", "role",
+						      dag_role_name(p->role), "party_id", p->id));
 	}
 	return list;
 }
@@ -84,13 +84,16 @@ json_t *party_create_payload(const struct dag *d, int party, const char *job_id,
 		}
 		json_array_append_new(tasks, row);
 	}
-	return json_pack("{s:s, s:s, s:s, s:O, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:o}", "job_id",
-			 job_id, "role", dag_role_name(d->parties[party].role), "party_id",
-			 d->parties[party].id, "dag", d->root, "initiator_party_id",
-			 d->initiator_party_id, "scheduler_party_id", d->scheduler_party_id,
-			 "model_id", party_model_id(d, job_id), "model_version",
-			 party_model_version(d), "user_name", "", "cores", (json_int_t)cores,
-			 "memory_mb", (json_int_t)memory_mb, "tasks", tasks);
+	json_t *payload = json_pack(
+	    "{s:s, s:s, s:s, s:O, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:o}", "job_id", job_id,
+	    "role", dag_role_name(d->parties[party].role), "party_id", d->parties[party].id, "dag",
+	    d->root, "initiator_party_id", d->initiator_party_id, "scheduler_party_id",
+	    d->scheduler_party_id, "model_id", party_model_id(d, job_id), "model_version",
+	    party_model_version(d), "user_name", "", "cores", (json_int_t)cores, "memory_mb",
+	    (json_int_t)memory_mb, "tasks", tasks);
+	if (js_get(d->root, "dag.conf.inheritance") != NULL)
+		json_object_set(payload, "inherit", js_get(d->root, "dag.conf.inheritance"));
+	return payload;
 }
 
 bool party_create_settle(json_t *payload, const struct node_conf *conf, json_t *providers,
@@ -100,8 +103,7 @@ bool party_create_settle(json_t *payload, const struct node_conf *conf, json_t *
 	json_t *task;
 
 	json_object_set_new(payload, "engine", json_string(conf->engine));
-	json_array_foreach(json_object_get(payload, "tasks"), i, task)
-	{
+	json_array_foreach (json_object_get(payload, "tasks"), i, task) {
 		const char *name;
 		if (catalog_component(providers, js_str(task, "provider", ""),
 				      js_str(task, "component", ""), &name, e) == NULL)

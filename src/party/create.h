@@ -17,7 +17,7 @@ struct dag_defaults party_dag_defaults(const struct node_conf *conf);
  * party indexes d->parties. A new object: job_id, role, party_id, dag, initiator_party_id,
  * scheduler_party_id, model_id, model_version, user_name (empty), cores, memory_mb, tasks:
  * [{task_name, task_no, party_no, component, provider, config, cores, memory_mb, timeout_s}] in
- * topological order.
+ * topological order, and inherit {job_id, task_list} when the job takes tasks over from another.
  */
 MUST_CHECK json_t *party_create_payload(const struct dag *d, int party, const char *job_id,
 					const struct dag_defaults *def, struct err *e);

@@ -17,14 +17,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define J3 {"job_id", P_STR, true, NULL}, {"role", P_STR, true, NULL}, {"party_id", P_STR, true, NULL}
-#define T5 J3, {"task_id", P_STR, true, NULL}, {"task_version", P_INT, true, NULL}
+#define J3                                                                                         \
+	{"job_id", P_STR, true, NULL}, {"role", P_STR, true, NULL},                                \
+	{                                                                                          \
+		"party_id", P_STR, true, NULL                                                      \
+	}
+#define T5                                                                                         \
+	J3, {"task_id", P_STR, true, NULL},                                                        \
+	{                                                                                          \
+		"task_version", P_INT, true, NULL                                                  \
+	}
 
 static const struct param j3[] = {J3};
 static const struct param reserve_params[] = {J3, {"ttl_ms", P_INT, false, "60000"}};
 static const struct param t5[] = {T5};
 static const struct param task_stop_params[] = {
-	T5, {"status", P_STR, false, "\"failed\""}, {"progress", P_INT, false, "0"}};
+    T5, {"status", P_STR, false, "\"failed\""}, {"progress", P_INT, false, "0"}};
 static const struct param progress_params[] = {J3, {"progress", P_FLOAT, true, NULL}};
 static const struct param job_status_params[] = {J3,
 						 {"status", P_STR, true, NULL},
@@ -120,7 +128,8 @@ static void reply_start(struct request *q, const struct db_result *res)
 	if (db_get_bool(res, 0, 0, "started"))
 		reply_ok(q->r, NULL);
 	else
-		reply_code(q->r, ERR_JOB_UPDATE, "Update job does not take effect: job_id[%s],status[running]",
+		reply_code(q->r, ERR_JOB_UPDATE,
+			   "Update job does not take effect: job_id[%s],status[running]",
 			   text(q, "job_id"));
 }
 
@@ -158,9 +167,10 @@ static void reply_task_start(struct request *q, const struct db_result *res)
 	if (db_get_int(res, 0, 0, "n") == 1 || strcmp(db_get(res, 1, 0, "status"), "running") == 0)
 		reply_ok(q->r, NULL);
 	else
-		reply_code(q->r, ERR_TASK_START, "Start task failed: the job is %s here, the task %s",
-			   db_get(res, 1, 0, "job_status"),
-			   db_is_null(res, 1, 0, "status") ? "unknown" : db_get(res, 1, 0, "status"));
+		reply_code(
+		    q->r, ERR_TASK_START, "Start task failed: the job is %s here, the task %s",
+		    db_get(res, 1, 0, "job_status"),
+		    db_is_null(res, 1, 0, "status") ? "unknown" : db_get(res, 1, 0, "status"));
 }
 
 static void add_task_stop(struct request *q, struct db_batch *b)
@@ -198,17 +208,20 @@ static void reply_collect(struct request *q, const struct db_result *res)
 }
 
 static const struct command commands[] = {
-	{"/v2/partner/job/resource/apply", reserve_params, ARRAY_LEN(reserve_params), false, false, add_reserve,
-	 reply_reserve},
-	{"/v2/partner/job/resource/return", j3, ARRAY_LEN(j3), true, false, add_return, NULL},
-	{"/v2/partner/job/start", j3, ARRAY_LEN(j3), false, false, add_start, reply_start},
-	{"/v2/partner/job/status/update", job_status_params, ARRAY_LEN(job_status_params), true, true,
-	 add_job_status, NULL},
-	{"/v2/partner/job/update", progress_params, ARRAY_LEN(progress_params), false, false, add_progress, NULL},
-	{"/v2/partner/job/stop", job_stop_params, ARRAY_LEN(job_stop_params), true, true, add_job_status, NULL},
-	{"/v2/partner/task/start", t5, ARRAY_LEN(t5), false, true, add_task_start, reply_task_start},
-	{"/v2/partner/task/stop", task_stop_params, ARRAY_LEN(task_stop_params), true, true, add_task_stop, NULL},
-	{"/v2/partner/task/collect", t5, ARRAY_LEN(t5), false, false, add_collect, reply_collect},
+    {"/v2/partner/job/resource/apply", reserve_params, ARRAY_LEN(reserve_params), false, false,
+     add_reserve, reply_reserve},
+    {"/v2/partner/job/resource/return", j3, ARRAY_LEN(j3), true, false, add_return, NULL},
+    {"/v2/partner/job/start", j3, ARRAY_LEN(j3), false, false, add_start, reply_start},
+    {"/v2/partner/job/status/update", job_status_params, ARRAY_LEN(job_status_params), true, true,
+     add_job_status, NULL},
+    {"/v2/partner/job/update", progress_params, ARRAY_LEN(progress_params), false, false,
+     add_progress, NULL},
+    {"/v2/partner/job/stop", job_stop_params, ARRAY_LEN(job_stop_params), true, true,
+     add_job_status, NULL},
+    {"/v2/partner/task/start", t5, ARRAY_LEN(t5), false, true, add_task_start, reply_task_start},
+    {"/v2/partner/task/stop", task_stop_params, ARRAY_LEN(task_stop_params), true, true,
+     add_task_stop, NULL},
+    {"/v2/partner/task/collect", t5, ARRAY_LEN(t5), false, false, add_collect, reply_collect},
 };
 
 /* ---- the common way of a command ---- */
@@ -244,7 +257,8 @@ static void on_scheduler(struct db_result *res, void *arg)
 		if (q->cmd->unknown_is_ok)
 			reply_ok(q->r, NULL);
 		else
-			reply_code(q->r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s],role[%s],party_id[%s]",
+			reply_code(q->r, ERR_JOB_NOT_FOUND,
+				   "No found job: job_id[%s],role[%s],party_id[%s]",
 				   text(q, "job_id"), text(q, "role"), text(q, "party_id"));
 		request_free(q);
 		return;
@@ -288,7 +302,8 @@ static bool status_fits(struct request *q)
 	if (s == NULL)
 		return true;
 	reply_code(q->r, ERR_API_PARAMETER,
-		   "status: '%s' is not an end status (success, failed, canceled, timeout, pass)", s);
+		   "status: '%s' is not an end status (success, failed, canceled, timeout, pass)",
+		   s);
 	return false;
 }
 
@@ -343,8 +358,8 @@ static json_t *root_of(json_t *p)
 
 	if (json_object_get(dag, "dag") != NULL)
 		return json_incref(dag);
-	return json_pack("{s:O, s:s, s:s}", "dag", dag, "schema_version", js_str(p, "schema_version", ""), "kind",
-			 js_str(p, "kind", "fate"));
+	return json_pack("{s:O, s:s, s:s}", "dag", dag, "schema_version",
+			 js_str(p, "schema_version", ""), "kind", js_str(p, "kind", "fate"));
 }
 
 static json_t *create_payload(struct http_req *r, json_t *p)
@@ -363,7 +378,8 @@ static json_t *create_payload(struct http_req *r, json_t *p)
 	if (!str_is_name(job_id, 64))
 		err_set(&e, ERR_JOB_CREATE, "job_id: '%s' is not a job id", job_id);
 	else if (!dag_role_parse(role_text, &role))
-		err_set(&e, ERR_JOB_CREATE, "role: '%s' is not guest, host, arbiter or local", role_text);
+		err_set(&e, ERR_JOB_CREATE, "role: '%s' is not guest, host, arbiter or local",
+			role_text);
 	else if (!node_serves(n, party_id) || str_eq(party_id, "0"))
 		err_set(&e, ERR_JOB_CREATE, "party %s is not served by this site", party_id);
 	else
@@ -372,7 +388,8 @@ static json_t *create_payload(struct http_req *r, json_t *p)
 	if (d != NULL) {
 		int party = dag_find_party(d, role, party_id);
 		if (party < 0)
-			err_set(&e, ERR_JOB_CREATE, "%s %s is not in dag.parties", role_text, party_id);
+			err_set(&e, ERR_JOB_CREATE, "%s %s is not in dag.parties", role_text,
+				party_id);
 		else if (request_speaks_for(r, d->scheduler_party_id))
 			payload = party_create_payload(d, party, job_id, &def, &e);
 		else
@@ -403,7 +420,9 @@ static void on_catalog(json_t *providers, const struct err *why, void *arg)
 		reply_code(c->r, ERR_JOB_CREATE, "Create job failed: %s", e.msg);
 	} else {
 		struct db_batch *b = db_batch_new(n->db);
-		db_add(b, Q_PARTY_JOB_CREATE);
+		db_add(b, json_object_get(c->payload, "inherit") != NULL
+			      ? Q_PARTY_JOB_CREATE_INHERIT
+			      : Q_PARTY_JOB_CREATE);
 		db_json(b, c->payload);
 		db_submit(b, on_created, c->r);
 	}
@@ -413,9 +432,11 @@ static void on_catalog(json_t *providers, const struct err *why, void *arg)
 
 static void handle_create(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-		{"dag", P_DICT, true, NULL}, {"schema_version", P_STR, true, NULL}, J3,
-		{"kind", P_STR, false, "\"fate\""}, {"user_name", P_STR, false, NULL}};
+	static const struct param params[] = {{"dag", P_DICT, true, NULL},
+					      {"schema_version", P_STR, true, NULL},
+					      J3,
+					      {"kind", P_STR, false, "\"fate\""},
+					      {"user_name", P_STR, false, NULL}};
 	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
 	json_t *payload;
 	struct creating *c;
@@ -439,26 +460,31 @@ static void handle_ping(struct http_req *r, void *arg)
 {
 	const struct node *n = request_node(r);
 
-	reply_ok(r, json_pack("{s:O, s:s, s:I, s:s}", "parties", n->conf->site_parties, "version", PACKAGE_VERSION,
-			      "now_ms", (json_int_t)clock_wall_ms(), "site", n->conf->site_name));
+	reply_ok(r, json_pack("{s:O, s:s, s:I, s:s}", "parties", n->conf->site_parties, "version",
+			      PACKAGE_VERSION, "now_ms", (json_int_t)clock_wall_ms(), "site",
+			      n->conf->site_name));
 }
 
-#define COMMAND(path, text) {"POST", path, handle_command, 0, 0, text}
+#define COMMAND(path, text)                                                                        \
+	{                                                                                          \
+		"POST", path, handle_command, 0, 0, text                                           \
+	}
 
 const struct http_route partner_routes[] = {
-	{"GET", "/v2/partner/ping", handle_ping, 0, 0, "Party ids, version and clock of this site"},
-	{"POST", "/v2/partner/job/create", handle_create, 0, 64 << 20, "Create a job for one party"},
-	COMMAND("/v2/partner/job/resource/apply", "Reserve the job's cores and memory"),
-	COMMAND("/v2/partner/job/resource/return", "Give them back"),
-	COMMAND("/v2/partner/job/start", "The job runs"),
-	COMMAND("/v2/partner/job/status/update", "The job is over"),
-	COMMAND("/v2/partner/job/update", "Progress of the job"),
-	COMMAND("/v2/partner/job/stop", "Stop what still runs of the job"),
-	{"POST", "/v2/partner/job/rerun", control_handle_partner_rerun, 0, 64 << 20, "The job runs once more"},
-	COMMAND("/v2/partner/task/start", "Start the party's process of a task"),
-	COMMAND("/v2/partner/task/stop", "The task is over; stop what still runs"),
-	COMMAND("/v2/partner/task/collect", "Status of the party's process"),
-	{"POST", "/v2/partner/channel/push", channel_handle_peer_push, HTTP_RAW_BODY, CHANNEL_FRAME_MAX,
-	 "A frame for a running component"},
+    {"GET", "/v2/partner/ping", handle_ping, 0, 0, "Party ids, version and clock of this site"},
+    {"POST", "/v2/partner/job/create", handle_create, 0, 64 << 20, "Create a job for one party"},
+    COMMAND("/v2/partner/job/resource/apply", "Reserve the job's cores and memory"),
+    COMMAND("/v2/partner/job/resource/return", "Give them back"),
+    COMMAND("/v2/partner/job/start", "The job runs"),
+    COMMAND("/v2/partner/job/status/update", "The job is over"),
+    COMMAND("/v2/partner/job/update", "Progress of the job"),
+    COMMAND("/v2/partner/job/stop", "Stop what still runs of the job"),
+    {"POST", "/v2/partner/job/rerun", control_handle_partner_rerun, 0, 64 << 20,
+     "The job runs once more"},
+    COMMAND("/v2/partner/task/start", "Start the party's process of a task"),
+    COMMAND("/v2/partner/task/stop", "The task is over; stop what still runs"),
+    COMMAND("/v2/partner/task/collect", "Status of the party's process"),
+    {"POST", "/v2/partner/channel/push", channel_handle_peer_push, HTTP_RAW_BODY, CHANNEL_FRAME_MAX,
+     "A frame for a running component"},
 };
 const size_t partner_n_routes = ARRAY_LEN(partner_routes);

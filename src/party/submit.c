@@ -10,6 +10,7 @@
 #include "party/create.h"
 #include "party/peer.h"
 #include "party/submit_doc.h"
+#include "party/submit_plan.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@ struct submit {
 	char *key;
 	char *actor;
 	bool plan;
+	json_t *plan_answer;
 	bool as_scheduler;
 	json_t *root;
 	struct dag *dag;
@@ -56,6 +58,7 @@ static void submit_free(struct submit *s)
 	json_decref(s->root);
 	json_decref(s->providers);
 	json_decref(s->routes);
+	json_decref(s->plan_answer);
 	free(s->user_name);
 	free(s->key);
 	free(s->actor);
@@ -225,6 +228,18 @@ static void on_written(struct db_result *res, void *arg)
 	ask_state(s);
 }
 
+static void on_plan_state(struct db_result *res, void *arg)
+{
+	struct submit *s = arg;
+
+	if (db_error(res) != NULL) {
+		fail_db(s, db_error(res));
+		return;
+	}
+	submit_plan_waits(s->plan_answer, res);
+	finish(s, node_envelope(ERR_OK, "success", json_incref(s->plan_answer)));
+}
+
 static void write_job(struct submit *s)
 {
 	struct err e;
@@ -246,9 +261,12 @@ static void write_job(struct submit *s)
 		return;
 	}
 	if (s->plan) {
-		json_t *plan = submit_doc_plan(&doc);
+		s->plan_answer = submit_plan(&doc);
 		submit_doc_free(&doc);
-		finish(s, node_envelope(ERR_OK, "success", plan));
+		struct db_batch *q = db_batch_new(s->node->db);
+		db_add(q, Q_API_PLAN_STATE);
+		db_text(q, s->node->conf->engine);
+		db_submit(q, on_plan_state, s);
 		return;
 	}
 	json_t *job = submit_doc_job(&doc);
@@ -256,7 +274,8 @@ static void write_job(struct submit *s)
 	s->deadline_ms = clock_mono_ms() + s->node->conf->create_timeout_s * 1000 + CREATE_SLACK_MS;
 	s->wait_ms = POLL_FIRST_MS;
 	struct db_batch *b = db_batch_new(s->node->db);
-	db_add(b, Q_API_JOB_SUBMIT);
+	db_add(b, json_object_get(job, "inherit") != NULL ? Q_API_JOB_SUBMIT_INHERIT
+							  : Q_API_JOB_SUBMIT);
 	db_json(b, job);
 	db_submit(b, on_written, s);
 	json_decref(job);

@@ -30,12 +30,10 @@ static void party_path(const struct dag *d, const struct dag_party *p, struct bu
 	json_t *entry;
 	json_t *id;
 
-	json_array_foreach(js_get(d->root, "dag.parties"), i, entry)
-	{
+	json_array_foreach (js_get(d->root, "dag.parties"), i, entry) {
 		if (!str_eq(js_str(entry, "role", ""), dag_role_name(p->role)))
 			continue;
-		json_array_foreach(json_object_get(entry, "party_id"), k, id)
-		{
+		json_array_foreach (json_object_get(entry, "party_id"), k, id) {
 			if (str_eq(json_string_value(id), p->id)) {
 				buf_printf(out, "dag.parties[%zu].party_id[%zu]", i, k);
 				return;
@@ -103,8 +101,7 @@ static bool check_components(const struct submit_doc *doc, size_t party, const j
 	json_t *row;
 	const char *name;
 
-	json_array_foreach(json_object_get(doc->payloads[party], "tasks"), i, row)
-	{
+	json_array_foreach (json_object_get(doc->payloads[party], "tasks"), i, row) {
 		int task = (int)js_int(row, "task_no", 0);
 		const json_t *desc = catalog_component(doc->providers, js_str(row, "provider", ""),
 						       js_str(row, "component", ""), &name, e);
@@ -128,8 +125,7 @@ static bool check_remote_components(const struct submit_doc *doc, size_t party,
 	const char *name;
 	struct err ignored;
 
-	json_array_foreach(json_object_get(doc->payloads[party], "tasks"), i, row)
-	{
+	json_array_foreach (json_object_get(doc->payloads[party], "tasks"), i, row) {
 		int task = (int)js_int(row, "task_no", 0);
 		if (descs[task] != NULL)
 			continue;
@@ -191,18 +187,12 @@ void submit_doc_free(struct submit_doc *doc)
 
 /* ---- the rows ---- */
 
-/* Walks the tasks in order; the payloads hold each party's share of them in the same order. */
-struct cursor {
-	const struct submit_doc *doc;
-	size_t *at; /* by party */
-};
-
-static const json_t *next_row(struct cursor *c, int party)
+const json_t *submit_doc_next_row(struct submit_cursor *c, int party)
 {
 	return json_array_get(json_object_get(c->doc->payloads[party], "tasks"), c->at[party]++);
 }
 
-static json_t *party_rows(const struct submit_doc *doc)
+json_t *submit_doc_parties(const struct submit_doc *doc)
 {
 	json_t *rows = json_array();
 
@@ -221,7 +211,7 @@ static json_t *party_rows(const struct submit_doc *doc)
 static json_t *task_rows(const struct submit_doc *doc)
 {
 	const struct dag *d = doc->dag;
-	struct cursor c = {doc, mem_array(d->n_parties, sizeof(size_t))};
+	struct submit_cursor c = {doc, mem_array(d->n_parties, sizeof(size_t))};
 	json_t *rows = json_array();
 
 	for (size_t i = 0; i < d->n_tasks; i++) {
@@ -229,7 +219,7 @@ static json_t *task_rows(const struct submit_doc *doc)
 		json_t *parties = json_array();
 		json_t *cores = json_array();
 		for (size_t k = 0; k < t->n_parties; k++) {
-			const json_t *row = next_row(&c, t->parties[k]);
+			const json_t *row = submit_doc_next_row(&c, t->parties[k]);
 			json_array_append_new(parties, json_integer(t->parties[k]));
 			json_array_append_new(cores, json_integer(js_int(row, "cores", 0)));
 		}
@@ -286,57 +276,12 @@ json_t *submit_doc_job(const struct submit_doc *doc)
 	    (json_int_t)d->timeout_s, "create_timeout_s", (json_int_t)conf->create_timeout_s,
 	    "priority_ms", (json_int_t)conf->priority_ms, "n_remote",
 	    (json_int_t)json_array_size(remote), "actor", doc->actor);
-	json_object_set_new(job, "parties", party_rows(doc));
+	if (js_get(d->root, "dag.conf.inheritance") != NULL)
+		json_object_set(job, "inherit", js_get(d->root, "dag.conf.inheritance"));
+	json_object_set_new(job, "parties", submit_doc_parties(doc));
 	json_object_set_new(job, "tasks", task_rows(doc));
 	json_object_set_new(job, "edges", edge_rows(d));
 	json_object_set_new(job, "local_creates", local);
 	json_object_set_new(job, "remote_creates", remote);
 	return job;
-}
-
-/* ---- the dry run ---- */
-
-static json_t *plan_task(const struct dag *d, const struct dag_task *t, struct cursor *c)
-{
-	json_t *deps = json_array();
-	json_t *parties = json_array();
-
-	for (size_t k = 0; k < t->n_deps; k++)
-		json_array_append_new(deps, json_string(d->tasks[t->deps[k]].name));
-	for (size_t k = 0; k < t->n_parties; k++) {
-		const struct dag_party *p = &d->parties[t->parties[k]];
-		const json_t *row = next_row(c, t->parties[k]);
-		json_array_append_new(parties,
-				      json_pack("{s:s, s:s, s:O, s:O, s:O, s:O}", "role",
-						dag_role_name(p->role), "party_id", p->id,
-						"provider", json_object_get(row, "provider"),
-						"cores", json_object_get(row, "cores"), "memory_mb",
-						json_object_get(row, "memory_mb"), "timeout_s",
-						json_object_get(row, "timeout_s")));
-	}
-	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "task_name", t->name, "component",
-			 t->component, "stage", dag_stage_name(t->stage), "depends_on", deps,
-			 "parties", parties);
-}
-
-json_t *submit_doc_plan(const struct submit_doc *doc)
-{
-	const struct dag *d = doc->dag;
-	struct cursor c = {doc, mem_array(d->n_parties, sizeof(size_t))};
-	json_t *parties = party_rows(doc);
-	json_t *tasks = json_array();
-
-	for (size_t i = 0; i < d->n_parties; i++) {
-		const char *url = js_str(doc->routes, d->parties[i].id, NULL);
-		json_t *row = json_array_get(parties, i);
-		json_object_del(row, "party_no");
-		if (!is_local(doc, i) && url != NULL)
-			json_object_set_new(row, "url", json_string(url));
-	}
-	for (size_t i = 0; i < d->n_tasks; i++)
-		json_array_append_new(tasks, plan_task(d, &d->tasks[i], &c));
-	free(c.at);
-	return json_pack("{s:s, s:s, s:I, s:o, s:o}", "initiator_party_id", d->initiator_party_id,
-			 "scheduler_party_id", d->scheduler_party_id, "priority",
-			 (json_int_t)d->priority, "parties", parties, "tasks", tasks);
 }

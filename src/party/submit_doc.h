@@ -24,8 +24,16 @@ bool submit_all_local(const struct node *n, const struct dag *d);
 MUST_CHECK bool submit_doc_prepare(struct submit_doc *doc, struct err *e);
 /* The argument of norn.job_submit, a new object. */
 json_t *submit_doc_job(const struct submit_doc *doc);
-/* What would run where: the answer of a dry run, a new object. */
-json_t *submit_doc_plan(const struct submit_doc *doc);
+/* Its parties: [{party_no, role, party_id, local, cores, memory_mb}], a new array. */
+json_t *submit_doc_parties(const struct submit_doc *doc);
+
+/* Walks the tasks in order; the payloads hold each party's share of them in the same order. */
+struct submit_cursor {
+	const struct submit_doc *doc;
+	size_t *at; /* by party */
+};
+const json_t *submit_doc_next_row(struct submit_cursor *c, int party);
+
 void submit_doc_free(struct submit_doc *doc); /* payloads only */
 
 #endif

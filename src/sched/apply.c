@@ -4,7 +4,8 @@
 
 /* The arrays of one statement, filled over all jobs of the batch. */
 struct jobs_arrays {
-	struct db_array no, version, lease, to, started, running, success, interrupted, progress, tries, reason;
+	struct db_array no, version, lease, to, started, running, success, interrupted, progress,
+	    tries, reason;
 };
 
 struct steps_arrays {
@@ -18,7 +19,8 @@ struct starts_arrays {
 
 struct ends_arrays {
 	int n;
-	struct db_array no, task, attempt, status, reason, party, progress, retry_at, retries, rescues;
+	struct db_array no, task, attempt, status, reason, party, progress, retry_at, retries,
+	    rescues;
 };
 
 struct leave_arrays {
@@ -186,7 +188,8 @@ static void add_job(struct applying *a, struct cycle_job *j)
 	db_array_int(&a->leave.lease, j->lease_no);
 	db_array_int(&a->leave.poke, j->poke);
 	if (reserves || (j->more_tasks && j->result.n_effects > 0))
-		db_array_int(&a->leave.due, j->now_ms); /* this site's answer is there, or the rest of the tasks */
+		db_array_int(&a->leave.due,
+			     j->now_ms); /* this site's answer is there, or the rest of the tasks */
 	else if (j->result.due_ms > 0)
 		db_array_int(&a->leave.due, j->result.due_ms);
 	else
@@ -204,9 +207,9 @@ static void bind_nos(struct db_batch *b, enum db_stmt stmt, struct nos *n)
 
 static void bind_jobs(struct db_batch *b, struct jobs_arrays *x)
 {
-	struct db_array *all[] = {&x->no,      &x->version,	&x->lease,    &x->to,
-				  &x->started, &x->running,	&x->success, &x->interrupted,
-				  &x->progress, &x->tries, &x->reason};
+	struct db_array *all[] = {&x->no,       &x->version, &x->lease,   &x->to,
+				  &x->started,  &x->running, &x->success, &x->interrupted,
+				  &x->progress, &x->tries,   &x->reason};
 
 	db_add(b, Q_SCHED_APPLY_JOBS);
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
@@ -224,7 +227,7 @@ static void bind_steps(struct db_batch *b, struct steps_arrays *x)
 
 static void bind_ends(struct db_batch *b, struct ends_arrays *x)
 {
-	struct db_array *all[] = {&x->no,    &x->task,	   &x->attempt,	 &x->status,  &x->reason,
+	struct db_array *all[] = {&x->no,    &x->task,     &x->attempt,  &x->status,  &x->reason,
 				  &x->party, &x->progress, &x->retry_at, &x->retries, &x->rescues};
 
 	if (x->n == 0)
@@ -258,7 +261,8 @@ int cycle_apply_batch(struct cycle *c, const struct plan_policy *policy, struct 
 		plan_job(&j->plan, policy, j->now_ms, &j->result);
 		add_job(&a, j);
 	}
-	/* Order matters: the guard first; attempts end before others start; a job starts before its tasks. */
+	/* Order matters: the guard first; attempts end before others start; a job starts before its
+	 * tasks. */
 	bind_jobs(b, &a.jobs);
 	if (a.n_steps > 0)
 		bind_steps(b, &a.steps);

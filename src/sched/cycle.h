@@ -1,9 +1,11 @@
-/* One batch of claimed jobs on its way: rows to plan_job structs (load.c), effects to statements (apply.c). */
+/* One batch of claimed jobs on its way: rows to plan_job structs (load.c), effects to statements
+ * (apply.c). */
 #ifndef NORN_SCHED_CYCLE_H
 #define NORN_SCHED_CYCLE_H
 
 #include "db/db.h"
 #include "plan/plan.h"
+#include "store/node_conf.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,7 +24,8 @@ struct cycle_job {
 	bool more_tasks; /* that need attention than were loaded */
 	char job_id[65];
 	int64_t version;
-	int64_t now_ms; /* the database's clock at loading */
+	int64_t now_ms;    /* the database's clock at loading */
+	int64_t queued_ms; /* since it was submitted; -1: it was run again */
 	struct plan_job plan;
 	struct cycle_task *tasks; /* beside plan.tasks */
 	struct plan_result result;
@@ -32,7 +35,7 @@ struct cycle_job {
 struct cycle {
 	int n_jobs;
 	struct cycle_job *jobs; /* ascending job_no */
-	int *order;		/* indexes of jobs by rank */
+	int *order;             /* indexes of jobs by rank */
 };
 
 /* From the answer of sched_claim (statement k). */
@@ -41,7 +44,7 @@ void cycle_free(struct cycle *c);
 
 /* The load statements, and their answers. */
 void cycle_load_batch(const struct cycle *c, struct db_batch *b);
-void cycle_loaded(struct cycle *c, const struct db_result *r);
+void cycle_loaded(struct cycle *c, const struct node_conf *conf, const struct db_result *r);
 
 /* What the effects will wake when they are committed. */
 struct cycle_wakes {
@@ -49,7 +52,8 @@ struct cycle_wakes {
 	bool outbox;
 	bool sched; /* resources were released */
 };
-/* Plans every loaded job and adds the statements; the last one is sched_leave: returns its index. */
+/* Plans every loaded job and adds the statements; the last one is sched_leave: returns its index.
+ */
 int cycle_apply_batch(struct cycle *c, const struct plan_policy *policy, struct db_batch *b,
 		      struct cycle_wakes *wakes);
 

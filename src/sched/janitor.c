@@ -6,12 +6,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "sched/retention.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define REGISTER_RETRY_MS 1000
-#define HOURLY_MS	  3600000
+#define HOURLY_MS         3600000
+#define RETENTION_LOOK_MS 60000
 
 /* One a process. */
 static struct janitor {
@@ -25,6 +27,7 @@ static struct janitor {
 	int64_t sent_ms;
 	int64_t sweep_at_ms;
 	int64_t hourly_at_ms;
+	int64_t retention_at_ms;
 } jan;
 
 static int64_t beat_every_ms(void)
@@ -51,7 +54,8 @@ static void on_registered(struct db_result *r, void *arg)
 		return;
 	}
 	jan.registered = true;
-	/* Not from when it was sent: it may have waited long for a connection. The first beat is exact again. */
+	/* Not from when it was sent: it may have waited long for a connection. The first beat is
+	 * exact again. */
 	n->beat_ms = clock_mono_ms();
 	log_info(LOG_CTX_NONE, "node %s has registered as %s", n->name, n->id);
 	jan.ready(n);
@@ -103,7 +107,8 @@ static void do_register(void)
 
 static void give_up_lease(const char *why)
 {
-	log_error(LOG_CTX_NONE, "node %s has lost its lease (%s): it ends its runs and registers anew",
+	log_error(LOG_CTX_NONE,
+		  "node %s has lost its lease (%s): it ends its runs and registers anew",
 		  jan.node->name, why);
 	jan.registered = false;
 	jan.lease_lost(jan.node);
@@ -159,6 +164,10 @@ static void sweep(int64_t now_ms)
 	}
 	db_submit(b, on_swept, NULL);
 	free(actor);
+	if (now_ms >= jan.retention_at_ms) {
+		jan.retention_at_ms = now_ms + RETENTION_LOOK_MS;
+		retention_look(jan.node);
+	}
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -189,7 +198,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	sleep_ms(beat_every_ms());
 }
 
-void janitor_start(struct node *n, void (*ready)(struct node *n), void (*lease_lost)(struct node *n))
+void janitor_start(struct node *n, void (*ready)(struct node *n),
+		   void (*lease_lost)(struct node *n))
 {
 	jan.node = n;
 	jan.ready = ready;

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TASKS_PER_PLAN 500 /* of one job, of those reported and of those ready; the rest wait for the next cycle */
+#define TASKS_PER_PLAN                                                                             \
+	500 /* of one job, of those reported and of those ready; the rest wait for the next cycle  \
+	     */
 
 enum { L_JOBS, L_PARTIES, L_TASKS, L_EDGES, L_RUNS, L_USED };
 
@@ -63,9 +65,9 @@ void cycle_free(struct cycle *c)
 void cycle_load_batch(const struct cycle *c, struct db_batch *b)
 {
 	static const enum db_stmt stmts[] = {
-		[L_JOBS] = Q_SCHED_LOAD_JOBS,	[L_PARTIES] = Q_SCHED_LOAD_PARTIES,
-		[L_TASKS] = Q_SCHED_LOAD_TASKS, [L_EDGES] = Q_SCHED_LOAD_EDGES,
-		[L_RUNS] = Q_SCHED_LOAD_RUNS,	[L_USED] = Q_SCHED_LOAD_USED,
+	    [L_JOBS] = Q_SCHED_LOAD_JOBS,   [L_PARTIES] = Q_SCHED_LOAD_PARTIES,
+	    [L_TASKS] = Q_SCHED_LOAD_TASKS, [L_EDGES] = Q_SCHED_LOAD_EDGES,
+	    [L_RUNS] = Q_SCHED_LOAD_RUNS,   [L_USED] = Q_SCHED_LOAD_USED,
 	};
 
 	for (size_t s = 0; s < ARRAY_LEN(stmts); s++) {
@@ -100,7 +102,8 @@ static struct plan_task *find_task(struct cycle_job *j, int task_no)
 
 	if (j->plan.n_tasks == 0)
 		return NULL;
-	return bsearch(&key, j->plan.tasks, (size_t)j->plan.n_tasks, sizeof(*j->plan.tasks), by_task_no);
+	return bsearch(&key, j->plan.tasks, (size_t)j->plan.n_tasks, sizeof(*j->plan.tasks),
+		       by_task_no);
 }
 
 static enum status parse_status(const char *s)
@@ -145,6 +148,9 @@ static void load_jobs(struct cycle *c, const struct db_result *r)
 		str_copy(j->job_id, sizeof(j->job_id), db_get(r, L_JOBS, i, "job_id"));
 		j->version = db_get_int(r, L_JOBS, i, "version");
 		j->now_ms = db_get_int(r, L_JOBS, i, "now_ms");
+		j->queued_ms = db_is_null(r, L_JOBS, i, "queued_ms")
+				   ? -1
+				   : db_get_int(r, L_JOBS, i, "queued_ms");
 		j->plan.status = j->was = parse_status(db_get(r, L_JOBS, i, "status"));
 		j->plan.stop_status = db_is_null(r, L_JOBS, i, "stop_status")
 					  ? ST_COUNT
@@ -175,22 +181,24 @@ static void load_parties(struct cycle *c, const struct db_result *r)
 		struct cycle_job *j = find_job(c, db_get_int(r, L_PARTIES, i, "job_no"));
 		if (j == NULL)
 			continue;
-		/* Rows come in the order of party_no, which counts from 0: index and number agree. */
+		/* Rows come in the order of party_no, which counts from 0: index and number agree.
+		 */
 		int n = j->plan.n_parties++;
 		j->plan.parties =
 		    mem_resize(j->plan.parties, (size_t)n + 1, sizeof(*j->plan.parties));
 		j->plan.parties[n] = (struct plan_party){
-			.create = (enum plan_create)code_of(db_get(r, L_PARTIES, i, "create_state"),
-							    creates, ARRAY_LEN(creates)),
-			.reserve = (enum plan_reserve)code_of(
-			    db_get(r, L_PARTIES, i, "reserve_state"), reserves, ARRAY_LEN(reserves)),
-			.local = db_get_bool(r, L_PARTIES, i, "local"),
-			.cores = (int)db_get_int(r, L_PARTIES, i, "cores"),
+		    .create = (enum plan_create)code_of(db_get(r, L_PARTIES, i, "create_state"),
+							creates, ARRAY_LEN(creates)),
+		    .reserve = (enum plan_reserve)code_of(db_get(r, L_PARTIES, i, "reserve_state"),
+							  reserves, ARRAY_LEN(reserves)),
+		    .local = db_get_bool(r, L_PARTIES, i, "local"),
+		    .cores = (int)db_get_int(r, L_PARTIES, i, "cores"),
 		};
 	}
 }
 
-static void load_task_parties(struct cycle_job *j, struct plan_task *t, const struct db_result *r, int row)
+static void load_task_parties(struct cycle_job *j, struct plan_task *t, const struct db_result *r,
+			      int row)
 {
 	json_t *parties = db_get_json(r, L_TASKS, row, "parties");
 	json_t *cores = db_get_json(r, L_TASKS, row, "cores");
@@ -202,9 +210,9 @@ static void load_task_parties(struct cycle_job *j, struct plan_task *t, const st
 		if (party < 0 || party >= j->plan.n_parties)
 			continue;
 		t->parties[t->n_parties++] = (struct plan_task_party){
-			.party = party,
-			.cores = (int)json_integer_value(json_array_get(cores, k)),
-			.status = ST_WAITING,
+		    .party = party,
+		    .cores = (int)json_integer_value(json_array_get(cores, k)),
+		    .status = ST_WAITING,
 		};
 	}
 	json_decref(parties);
@@ -229,25 +237,26 @@ static void load_tasks(struct cycle *c, const struct db_result *r)
 		int n = j->plan.n_tasks;
 		if (n == cap) {
 			cap = cap == 0 ? 8 : cap * 2;
-			j->plan.tasks = mem_resize(j->plan.tasks, (size_t)cap, sizeof(*j->plan.tasks));
+			j->plan.tasks =
+			    mem_resize(j->plan.tasks, (size_t)cap, sizeof(*j->plan.tasks));
 			j->tasks = mem_resize(j->tasks, (size_t)cap, sizeof(*j->tasks));
 		}
 		j->plan.n_tasks++;
 		struct plan_task *t = &j->plan.tasks[n];
 		*t = (struct plan_task){
-			.task_no = (int)db_get_int(r, L_TASKS, i, "task_no"),
-			.status = parse_status(db_get(r, L_TASKS, i, "status")),
-			.attempt = (int)db_get_int(r, L_TASKS, i, "attempt"),
-			.deps_left = (int)db_get_int(r, L_TASKS, i, "deps_left"),
-			.retries_left = (int)db_get_int(r, L_TASKS, i, "retries_left"),
-			.rescues = (int)db_get_int(r, L_TASKS, i, "rescues"),
-			.retry_at_ms = db_get_int(r, L_TASKS, i, "retry_at_ms"),
+		    .task_no = (int)db_get_int(r, L_TASKS, i, "task_no"),
+		    .status = parse_status(db_get(r, L_TASKS, i, "status")),
+		    .attempt = (int)db_get_int(r, L_TASKS, i, "attempt"),
+		    .deps_left = (int)db_get_int(r, L_TASKS, i, "deps_left"),
+		    .retries_left = (int)db_get_int(r, L_TASKS, i, "retries_left"),
+		    .rescues = (int)db_get_int(r, L_TASKS, i, "rescues"),
+		    .retry_at_ms = db_get_int(r, L_TASKS, i, "retry_at_ms"),
 		};
 		j->tasks[n] = (struct cycle_task){
-			.mark = db_is_null(r, L_TASKS, i, "mark") ? -1
-								  : db_get_int(r, L_TASKS, i, "mark"),
-			.was = t->status,
-			.attempt_was = t->attempt,
+		    .mark =
+			db_is_null(r, L_TASKS, i, "mark") ? -1 : db_get_int(r, L_TASKS, i, "mark"),
+		    .was = t->status,
+		    .attempt_was = t->attempt,
 		};
 		load_task_parties(j, t, r, i);
 		marked += j->tasks[n].mark >= 0;
@@ -274,13 +283,7 @@ static void load_edges(struct cycle *c, const struct db_result *r)
 	}
 }
 
-/* Exit codes by which a component says that trying again is useless: wrong use, data or configuration. */
-static bool exit_is_hopeless(int64_t code)
-{
-	return code == 2 || code == 64 || code == 65 || code == 78;
-}
-
-static void load_runs(struct cycle *c, const struct db_result *r)
+static void load_runs(struct cycle *c, const struct node_conf *conf, const struct db_result *r)
 {
 	for (int i = 0; i < db_rows(r, L_RUNS); i++) {
 		struct cycle_job *j = find_job(c, db_get_int(r, L_RUNS, i, "job_no"));
@@ -295,7 +298,7 @@ static void load_runs(struct cycle *c, const struct db_result *r)
 			t->parties[k].status = parse_status(db_get(r, L_RUNS, i, "status"));
 			t->parties[k].node_lost = db_get_bool(r, L_RUNS, i, "node_lost");
 			t->parties[k].no_retry =
-			    exit_is_hopeless(db_get_int(r, L_RUNS, i, "exit_code"));
+			    node_conf_no_retry(conf, db_get_int(r, L_RUNS, i, "exit_code"));
 		}
 	}
 }
@@ -312,12 +315,12 @@ static void load_used(struct cycle *c, const struct db_result *r)
 	}
 }
 
-void cycle_loaded(struct cycle *c, const struct db_result *r)
+void cycle_loaded(struct cycle *c, const struct node_conf *conf, const struct db_result *r)
 {
 	load_jobs(c, r);
 	load_parties(c, r);
 	load_tasks(c, r);
 	load_edges(c, r);
-	load_runs(c, r);
+	load_runs(c, conf, r);
 	load_used(c, r);
 }

@@ -1,19 +1,21 @@
 #include "sched/sched.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "plan/plan.h"
 #include "sched/cycle.h"
+#include "store/phases.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define IDLE_MAX_MS  1000 /* the safety net when a wake-up was lost */
+#define IDLE_MAX_MS   1000 /* the safety net when a wake-up was lost */
 #define ERROR_WAIT_MS 500
 
 enum sched_state {
 	SCHED_SLEEPING, /* the timer is set */
-	SCHED_BUSY,	/* a cycle is on its way */
+	SCHED_BUSY,     /* a cycle is on its way */
 	SCHED_STOPPED
 };
 
@@ -21,13 +23,14 @@ struct sched {
 	struct node *node;
 	struct event *timer;
 	enum sched_state state;
-	bool again;	    /* woken while busy */
-	int batch;	    /* jobs a claim; 1 for a while after the database refused a plan */
+	bool again; /* woken while busy */
+	int batch;  /* jobs a claim; 1 for a while after the database refused a plan */
 	struct cycle *cycle;
 	struct cycle_wakes wakes;
 	int leave_index;
 	struct plan_policy policy;
 	int64_t cycles, planned, refused;
+	int64_t claim_us; /* when the cycle began */
 };
 
 static void claim(struct sched *s);
@@ -119,7 +122,8 @@ static void give_up_job(struct sched *s, const struct err *e)
 	sleep_ms(s, ERROR_WAIT_MS);
 }
 
-/* Whether the same plan would be refused again: not when the database is busy, full, stopping or of another version. */
+/* Whether the same plan would be refused again: not when the database is busy, full, stopping or of
+ * another version. */
 static bool plan_is_to_blame(const struct db_result *r)
 {
 	static const char *const classes[] = {"22", "23", "NR", "P0"};
@@ -132,6 +136,20 @@ static bool plan_is_to_blame(const struct db_result *r)
 	return false;
 }
 
+static void count_phases(const struct sched *s)
+{
+	int64_t took_us = clock_mono_us() - s->claim_us;
+
+	for (int i = 0; i < s->cycle->n_jobs; i++) {
+		const struct cycle_job *j = &s->cycle->jobs[i];
+		if (j->result.n_effects > 0)
+			phase_seen(PHASE_PLANNED, took_us);
+		if (j->was == ST_WAITING && j->plan.status != ST_WAITING && j->queued_ms >= 0 &&
+		    j->plan.status != ST_CANCELED)
+			phase_seen(PHASE_QUEUED, j->queued_ms * 1000);
+	}
+}
+
 static void on_applied(struct db_result *r, void *arg)
 {
 	struct sched *s = arg;
@@ -141,7 +159,8 @@ static void on_applied(struct db_result *r, void *arg)
 	if (e != NULL) {
 		bool ours = plan_is_to_blame(r);
 		if (ours && s->cycle->n_jobs > 1) {
-			/* One of them is to blame: they come back one by one when the leases end. */
+			/* One of them is to blame: they come back one by one when the leases end.
+			 */
 			s->batch = 1;
 		} else if (ours && e->code != ERR_CONFLICT) {
 			give_up_job(s, e);
@@ -152,6 +171,7 @@ static void on_applied(struct db_result *r, void *arg)
 	}
 	s->cycles++;
 	s->planned += s->cycle->n_jobs;
+	count_phases(s);
 	more |= db_rows(r, s->leave_index) > 0;
 	if (db_affected(r, 0) > 0) {
 		more |= s->wakes.sched;
@@ -175,7 +195,7 @@ static void on_loaded(struct db_result *r, void *arg)
 		failed(s, "loading jobs", db_error(r));
 		return;
 	}
-	cycle_loaded(s->cycle, r);
+	cycle_loaded(s->cycle, s->node->conf, r);
 	b = db_batch_new(s->node->db);
 	s->leave_index = cycle_apply_batch(s->cycle, &s->policy, b, &s->wakes);
 	db_submit(b, on_applied, s);
@@ -209,6 +229,7 @@ static void claim(struct sched *s)
 	evtimer_del(s->timer);
 	s->state = SCHED_BUSY;
 	s->again = false;
+	s->claim_us = clock_mono_us();
 	b = db_batch_new(s->node->db);
 	db_add(b, Q_SCHED_RESOURCE_WAKE);
 	db_add(b, Q_SCHED_CLAIM);

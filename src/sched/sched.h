@@ -1,7 +1,7 @@
 /*
- * The scheduler of a node: claims jobs that are due, loads what the planner needs, plans, and writes the effects
- * in one transaction tied to each job's version and lease. Any number of them work on one database.
- * Tickless: it sleeps until the next job is due or somebody wakes it.
+ * The scheduler of a node: claims jobs that are due, loads what the planner needs, plans, and
+ * writes the effects in one transaction tied to each job's version and lease. Any number of them
+ * work on one database. Tickless: it sleeps until the next job is due or somebody wakes it.
  */
 #ifndef NORN_SCHED_SCHED_H
 #define NORN_SCHED_SCHED_H

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define CHANNEL		"norn"
+#define CHANNEL         "norn"
 #define NOTIFY_DELAY_MS 8
 
 static const char letters[WAKE_COUNT + 1] = "sox";

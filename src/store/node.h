@@ -1,6 +1,7 @@
 /*
- * What the parts of a running node share: the event loop, the database, the connections to other sites, the
- * configuration, and the wake-ups between parts. One node a process; no part keeps state that matters.
+ * What the parts of a running node share: the event loop, the database, the connections to other
+ * sites, the configuration, and the wake-ups between parts. One node a process; no part keeps state
+ * that matters.
  */
 #ifndef NORN_STORE_NODE_H
 #define NORN_STORE_NODE_H
@@ -32,7 +33,7 @@ struct node {
 	const struct node_conf *conf;
 	char id[33]; /* new with every start */
 	char name[128];
-	int http_port; /* of the client API, after listening */
+	int http_port;   /* of the client API, after listening */
 	int64_t beat_ms; /* monotonic: when the database last confirmed this node's lease */
 	bool stopping;
 	struct sched *sched;
@@ -51,8 +52,8 @@ struct node {
 
 /* Registers who is woken. */
 void node_on_wake(struct node *n, enum node_wake what, void (*fn)(void *arg), void *arg);
-/* After a commit that made work due: this node's part goes on in the next loop iteration, other nodes are told by
- * a debounced NOTIFY, which is only a hint. */
+/* After a commit that made work due: this node's part goes on in the next loop iteration, other
+ * nodes are told by a debounced NOTIFY, which is only a hint. */
 void node_wake(struct node *n, enum node_wake what);
 /* Only this node, without telling others. */
 void node_wake_local(struct node *n, enum node_wake what);
@@ -63,6 +64,7 @@ void node_wakes_free(struct node *n);
 bool node_serves(const struct node *n, const char *party_id);
 
 /* JSON error envelope as new reference: {"code","message"}. */
-json_t *node_envelope(enum err_code code, const char *message, json_t *data /* stolen, may be NULL */);
+json_t *node_envelope(enum err_code code, const char *message,
+		      json_t *data /* stolen, may be NULL */);
 
 #endif

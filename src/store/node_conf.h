@@ -25,7 +25,7 @@ struct node_conf {
 	int64_t http_max_body_mb;
 	int64_t http_upload_max_mb;
 	bool http_allow_remote;
-	char *peer_listen; /* NULL: no other sites */
+	char *peer_listen;  /* NULL: no other sites */
 	char *peer_address; /* host:port for this site's other nodes; default: peer_listen */
 	char *peer_ca;
 	char *peer_cert;
@@ -50,7 +50,10 @@ struct node_conf {
 	int64_t sched_batch;
 	int64_t create_timeout_s;
 	int64_t reserve_ttl_ms;
-	int64_t priority_ms; /* how much earlier one point of priority makes a job */
+	int64_t priority_ms;           /* how much earlier one point of priority makes a job */
+	json_t *no_retry_exit_codes;   /* array of strings, each a number from 1 to 255 */
+	int64_t retention_jobs_days;   /* 0: jobs are kept */
+	int64_t retention_events_days; /* 0: the history is kept */
 	char *default_provider;
 	char *norn_component;
 	char *norn_run;
@@ -59,12 +62,15 @@ struct node_conf {
 extern const struct conf_opt node_conf_opts[];
 extern const size_t node_conf_n_opts;
 
-/* Loads and checks what the table cannot say (party ids, duties, TLS files when peer.listen is set). */
+/* Loads and checks what the table cannot say (party ids, duties, TLS files when peer.listen is
+ * set). */
 MUST_CHECK bool node_conf_load(const char *file, const char *const *overrides, size_t n_overrides,
 			       struct node_conf *out, struct err *e);
 void node_conf_free(struct node_conf *c);
 bool node_conf_has_party(const struct node_conf *c, const char *party_id);
 const char *node_conf_own_party(const struct node_conf *c);
 bool node_conf_has_duty(const struct node_conf *c, const char *duty);
+/* Whether a component that ended with this code is never tried again. */
+bool node_conf_no_retry(const struct node_conf *c, int64_t exit_code);
 
 #endif

@@ -46,28 +46,30 @@ static bool capture(const char *const *argv, struct buf *out, struct err *e)
 	posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
 	posix_spawn_file_actions_addclose(&actions, fds[0]);
 	posix_spawn_file_actions_addclose(&actions, fds[1]);
-	int failed = posix_spawn(&pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ);
+	int failed =
+	    posix_spawn(&pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	close(fds[1]);
 	if (failed != 0) {
 		close(fds[0]);
-		return err_set(e, ERR_CONFIG, "cannot start %s (components.norn_component): %s", argv[0],
-			       strerror(failed));
+		return err_set(e, ERR_CONFIG, "cannot start %s (components.norn_component): %s",
+			       argv[0], strerror(failed));
 	}
 	bool ok = read_all(fds[0], out);
 	close(fds[0]);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		continue;
 	if (!ok || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return err_set(e, ERR_CONFIG, "%s could not describe its components (status %d)", argv[0],
-			       status);
+		return err_set(e, ERR_CONFIG, "%s could not describe its components (status %d)",
+			       argv[0], status);
 	return true;
 }
 
 static void on_set(struct db_result *r, void *arg)
 {
 	if (db_error(r) != NULL)
-		log_error(LOG_CTX_NONE, "the built-in provider was not registered: %s", db_error(r)->msg);
+		log_error(LOG_CTX_NONE, "the built-in provider was not registered: %s",
+			  db_error(r)->msg);
 }
 
 bool provider_register(struct node *n, struct err *e)
@@ -79,8 +81,8 @@ bool provider_register(struct node *n, struct err *e)
 	if (!node_conf_has_duty(n->conf, "exec"))
 		return true;
 	if (access(n->conf->norn_run, X_OK) != 0)
-		return err_set(e, ERR_CONFIG, "cannot run %s (components.norn_run): %s", n->conf->norn_run,
-			       strerror(errno));
+		return err_set(e, ERR_CONFIG, "cannot run %s (components.norn_run): %s",
+			       n->conf->norn_run, strerror(errno));
 	if (!capture(argv, &text, e)) {
 		buf_free(&text);
 		return false;
