@@ -1,4 +1,5 @@
-/* nornd: a node of a site. Reads its configuration, brings the parts up in order, runs the loop, goes down in order. */
+/* nornd: a node of a site. Reads its configuration, brings the parts up in order, runs the loop,
+ * goes down in order. */
 #include "config.h"
 
 #include "api/api.h"
@@ -26,7 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define EX_OK	   0
+#define EX_OK      0
 #define EX_FAILED  1
 #define EX_USAGE   2
 #define DRAIN_MS   200
@@ -189,12 +190,12 @@ static bool listen_clients(struct err *e)
 	const struct node_conf *c = node.conf;
 	char *spool = mem_printf("%s/spool", c->data_dir);
 	struct http_server_opts opts = {
-		.listen = c->http_listen,
-		.limits = http_limits_default,
-		.spool_dir = spool,
-		.arg = &node,
-		.not_found = api_not_found,
-		.before = api_before,
+	    .listen = c->http_listen,
+	    .limits = http_limits_default,
+	    .spool_dir = spool,
+	    .arg = &node,
+	    .not_found = api_not_found,
+	    .before = api_before,
 	};
 
 	opts.limits.max_body_bytes = (size_t)c->http_max_body_mb << 20;
@@ -216,11 +217,11 @@ static bool listen_peers(struct err *e)
 {
 	const struct node_conf *c = node.conf;
 	struct http_server_opts opts = {
-		.listen = c->peer_listen,
-		.tls = node.tls,
-		.limits = http_limits_default,
-		.arg = &node,
-		.not_found = api_not_found,
+	    .listen = c->peer_listen,
+	    .tls = node.tls,
+	    .limits = http_limits_default,
+	    .arg = &node,
+	    .not_found = api_not_found,
 	};
 
 	if (c->peer_listen == NULL || !node_conf_has_duty(c, "peer"))
@@ -255,12 +256,12 @@ static bool set_up(struct err *e)
 {
 	const struct node_conf *c = node.conf;
 	const struct db_opts db = {
-		.conninfo = c->db_url,
-		.pool_size = (int)c->db_pool_size,
-		.statement_timeout_ms = (int)c->db_statement_timeout_ms,
-		.queue_timeout_ms = 10000,
-		.max_queued = 10000,
-		.application_name = "nornd",
+	    .conninfo = c->db_url,
+	    .pool_size = (int)c->db_pool_size,
+	    .statement_timeout_ms = (int)c->db_statement_timeout_ms,
+	    .queue_timeout_ms = 10000,
+	    .max_queued = 10000,
+	    .application_name = "nornd",
 	};
 
 	node.base = event_base_new();
@@ -335,7 +336,8 @@ static bool open_log(const struct node_conf *c, bool to_stderr, struct err *e)
 	enum log_level level;
 
 	if (!log_level_parse(c->log_level, &level))
-		return err_set(e, ERR_CONFIG, "log.level: '%s' is not error, warn, info or debug", c->log_level);
+		return err_set(e, ERR_CONFIG, "log.level: '%s' is not error, warn, info or debug",
+			       c->log_level);
 	if (to_stderr)
 		return log_open(NULL, level, 0, 0, e);
 	char *dir = mem_printf("%s/norn", c->log_dir);

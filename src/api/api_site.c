@@ -35,9 +35,10 @@ static void on_routes(struct db_result *res, void *arg)
 	}
 	json_t *own = json_array();
 	json_t *others = db_get_json(res, 0, 0, "data");
-	json_array_foreach(request_node(r)->conf->site_parties, i, party) json_array_append_new(
-	    own, json_pack("{s:O, s:s, s:b, s:n, s:n, s:n}", "party_id", party, "url", "", "local",
-			   1, "last_ok_ms", "last_error", "last_error_ms"));
+	json_array_foreach (request_node(r)->conf->site_parties, i, party)
+		json_array_append_new(own, json_pack("{s:O, s:s, s:b, s:n, s:n, s:n}", "party_id",
+						     party, "url", "", "local", 1, "last_ok_ms",
+						     "last_error", "last_error_ms"));
 	json_array_extend(own, others);
 	json_decref(others);
 	reply_ok(r, own);

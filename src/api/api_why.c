@@ -197,7 +197,8 @@ static void explain_queue(struct answer *a)
 		buf_printf(&a->summary, ", number %lld of %lld in the queue", (long long)position,
 			   (long long)db_get_int(res, S_QUEUE, 0, "queue_length"));
 	}
-	json_array_foreach(json_object_get(a->waiting, "parties"), i, p) party_line(a, p);
+	json_array_foreach (json_object_get(a->waiting, "parties"), i, p)
+		party_line(a, p);
 }
 
 static void explain_running(struct answer *a)
@@ -208,14 +209,14 @@ static void explain_running(struct answer *a)
 	json_t *running = db_get_json(a->res, S_JOB, 0, "running");
 	json_t *retries = db_get_json(a->res, S_JOB, 0, "retries");
 
-	json_array_foreach(running, i, t)
-	    line(a, "task %s runs for %s (attempt %lld): %s", js_str(t, "task_name", ""),
-		 elapsed(js_int(t, "elapsed_ms", 0), took), (long long)js_int(t, "attempt", 0),
-		 js_str(t, "parties", ""));
-	json_array_foreach(retries, i, t)
-	    line(a, "task %s is tried again in %s as attempt %lld; %lld more tries are allowed",
-		 js_str(t, "task_name", ""), elapsed(js_int(t, "wait_ms", 0), took),
-		 (long long)js_int(t, "attempt", 0), (long long)js_int(t, "retries_left", 0));
+	json_array_foreach (running, i, t)
+		line(a, "task %s runs for %s (attempt %lld): %s", js_str(t, "task_name", ""),
+		     elapsed(js_int(t, "elapsed_ms", 0), took), (long long)js_int(t, "attempt", 0),
+		     js_str(t, "parties", ""));
+	json_array_foreach (retries, i, t)
+		line(a, "task %s is tried again in %s as attempt %lld; %lld more tries are allowed",
+		     js_str(t, "task_name", ""), elapsed(js_int(t, "wait_ms", 0), took),
+		     (long long)js_int(t, "attempt", 0), (long long)js_int(t, "retries_left", 0));
 	json_decref(running);
 	json_decref(retries);
 }
@@ -383,8 +384,7 @@ static const char *of_task(struct answer *a, const struct why *w)
 		buf_adds(&a->summary,
 			 ": it waits for the job to start or for free cores of the job");
 	}
-	json_array_foreach(runs, i, run)
-	{
+	json_array_foreach (runs, i, run) {
 		const char *status = js_str(run, "status", "");
 		const char *error = js_str(run, "error", "");
 		line(a, "%s %s: %s%s%s", js_str(run, "role", ""), js_str(run, "party_id", ""),

@@ -147,8 +147,7 @@ static bool metrics_fit(struct http_req *r, const json_t *list)
 		       http_req_path(r), METRICS_MAX);
 		return false;
 	}
-	json_array_foreach(list, i, m)
-	{
+	json_array_foreach (list, i, m) {
 		const char *name = js_str(m, "name", "");
 		const json_t *groups = json_object_get(m, "groups");
 		if (name[0] != '\0' && strlen(name) <= 200 &&

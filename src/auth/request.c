@@ -61,7 +61,8 @@ void reply_db_err(struct http_req *r, const struct db_result *res)
 
 	if (e->code == ERR_DB) {
 		log_error(&ctx, "%s %s: %s", http_req_method(r), http_req_path(r), e->msg);
-		reply_failure(r, ERR_SERVER, "the database refused the request; the server log has the details",
+		reply_failure(r, ERR_SERVER,
+			      "the database refused the request; the server log has the details",
 			      NULL);
 	} else {
 		reply_failure(r, e->code, e->msg, NULL);
@@ -70,10 +71,10 @@ void reply_db_err(struct http_req *r, const struct db_result *res)
 
 /* ---- parameters ---- */
 
-static const char *const truths[] = {"true", "t", "True", "TRUE", "T", "on", "On", "ON",
-				     "y",    "Y", "yes",  "Yes",	"YES", "1"};
-static const char *const falsehoods[] = {"false", "f", "False", "FALSE", "F", "off", "Off", "OFF",
-					 "n",	  "N", "no",	"No",	 "NO", "0"};
+static const char *const truths[] = {"true", "t", "True", "TRUE", "T",   "on",  "On",
+				     "ON",   "y", "Y",    "yes",  "Yes", "YES", "1"};
+static const char *const falsehoods[] = {"false", "f", "False", "FALSE", "F",  "off", "Off",
+					 "OFF",   "n", "N",     "no",    "No", "NO",  "0"};
 
 static bool among(const char *s, const char *const *list, size_t n)
 {
@@ -122,7 +123,8 @@ static json_t *coerce_json(const struct param *p, json_t *v)
 	case P_BOOL:
 		if (json_is_boolean(v))
 			return json_incref(v);
-		if (json_is_integer(v) && (json_integer_value(v) == 0 || json_integer_value(v) == 1))
+		if (json_is_integer(v) &&
+		    (json_integer_value(v) == 0 || json_integer_value(v) == 1))
 			return json_boolean(json_integer_value(v) == 1);
 		return json_is_string(v) ? bool_of_text(json_string_value(v)) : NULL;
 	case P_DICT:
@@ -156,10 +158,10 @@ static json_t *coerce_text(const struct param *p, const char *s)
 static const char *wrong_type_text(enum param_type t)
 {
 	static const char *const texts[] = {
-		[P_STR] = "Not a valid string.",      [P_INT] = "Not a valid integer.",
-		[P_FLOAT] = "Not a valid number.",    [P_BOOL] = "Not a valid boolean.",
-		[P_DICT] = "Not a valid mapping type.", [P_LIST] = "Not a valid list.",
-		[P_STR_LIST] = "Not a valid list.",
+	    [P_STR] = "Not a valid string.",        [P_INT] = "Not a valid integer.",
+	    [P_FLOAT] = "Not a valid number.",      [P_BOOL] = "Not a valid boolean.",
+	    [P_DICT] = "Not a valid mapping type.", [P_LIST] = "Not a valid list.",
+	    [P_STR_LIST] = "Not a valid list.",
 	};
 	return texts[t];
 }
@@ -190,8 +192,8 @@ static json_t *query_list(const struct http_req *r, const char *name)
 }
 
 /* 1: a value in *out; 0: absent; -1: of the wrong type, *why says so. */
-static int fetch(struct http_req *r, enum param_where where, const struct param *p, json_t *body, json_t **out,
-		 const char **why)
+static int fetch(struct http_req *r, enum param_where where, const struct param *p, json_t *body,
+		 json_t **out, const char **why)
 {
 	*why = wrong_type_text(p->type);
 	if (where == IN_QUERY) {
@@ -212,14 +214,16 @@ static int fetch(struct http_req *r, enum param_where where, const struct param 
 	return (*out = coerce_json(p, v)) != NULL ? 1 : -1;
 }
 
-json_t *request_params(struct http_req *r, enum param_where where, const struct param *params, size_t n)
+json_t *request_params(struct http_req *r, enum param_where where, const struct param *params,
+		       size_t n)
 {
 	const char *place = where == IN_JSON ? "json" : "querystring";
 	json_t *body = where == IN_JSON ? http_req_json(r) : NULL;
 	const char *why;
 
 	if (where == IN_JSON && http_req_bad_json(r, &why)) {
-		reply_code(r, ERR_SERVER, "<BadRequest '400: Bad Request'>: the body is not JSON: %s", why);
+		reply_code(r, ERR_SERVER,
+			   "<BadRequest '400: Bad Request'>: the body is not JSON: %s", why);
 		return NULL;
 	}
 	if (body != NULL && !json_is_object(body)) {
@@ -252,13 +256,13 @@ bool request_speaks_for(struct http_req *r, const char *party_id)
 	const struct tls_identity *id = http_req_identity(r);
 	const struct log_ctx ctx = {.request_id = http_req_id(r), .attempt = -1};
 
-	/* Calls of this site to itself come over the plain loopback listener of the worker and client API; the
-	 * routes between sites are only served with mutual TLS. */
+	/* Calls of this site to itself come over the plain loopback listener of the worker and
+	 * client API; the routes between sites are only served with mutual TLS. */
 	if (id != NULL && tls_identity_has(id, party_id))
 		return true;
 	log_warn(&ctx, "refused %s from %s: its certificate (%s) does not speak for party %s",
 		 http_req_path(r), http_req_remote(r), id == NULL ? "none" : id->subject, party_id);
-	reply_code(r, ERR_API_PERMISSION, "No Permission: the certificate of the caller does not name party %s",
-		   party_id);
+	reply_code(r, ERR_API_PERMISSION,
+		   "No Permission: the certificate of the caller does not name party %s", party_id);
 	return false;
 }

@@ -98,8 +98,7 @@ static bool check_known(const struct loader *l, const char *prefix, json_t *sect
 	json_t *v;
 	bool ok = true;
 
-	json_object_foreach(section, key, v)
-	{
+	json_object_foreach (section, key, v) {
 		char *path = *prefix == '\0' ? mem_strdup(key) : mem_printf("%s.%s", prefix, key);
 
 		/* A key that itself holds dots would be looked for in a section, and not found. */
@@ -160,8 +159,7 @@ static bool set_list(const struct loader *l, const struct conf_opt *o, json_t *v
 	if (!json_is_array(v))
 		return err_set(l->e, ERR_CONFIG, "%s: a list is expected, as in [\"a\", \"b\"]",
 			       o->path);
-	json_array_foreach(v, i, item)
-	{
+	json_array_foreach (v, i, item) {
 		if (!json_is_string(item))
 			return err_set(l->e, ERR_CONFIG,
 				       "%s: item %zu must be a text; put it in quotes", o->path,

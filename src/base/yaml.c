@@ -105,13 +105,13 @@ static size_t measure(json_t *v, struct anchor *a)
 	a->nodes++;
 	a->bytes += json_string_length(v);
 	if (json_is_object(v)) {
-		json_object_foreach(v, key, child)
-		{
+		json_object_foreach (v, key, child) {
 			a->bytes += strlen(key);
 			height = max_size(height, measure(child, a));
 		}
 	} else if (json_is_array(v)) {
-		json_array_foreach(v, i, child) height = max_size(height, measure(child, a));
+		json_array_foreach (v, i, child)
+			height = max_size(height, measure(child, a));
 	}
 	return json_is_object(v) || json_is_array(v) ? height + 1 : 0;
 }
@@ -277,8 +277,7 @@ static void merge_into(json_t *obj, json_t *source)
 	const char *key;
 	json_t *v;
 
-	json_object_foreach(source, key, v)
-	{
+	json_object_foreach (source, key, v) {
 		if (json_object_get(obj, key) == NULL)
 			json_object_set(obj, key, v);
 	}
@@ -291,7 +290,8 @@ static void apply_merge(json_t *obj, json_t *merge)
 
 	if (json_is_object(merge))
 		merge_into(obj, merge);
-	json_array_foreach(merge, i, source) merge_into(obj, source);
+	json_array_foreach (merge, i, source)
+		merge_into(obj, source);
 }
 
 /* Reads one key and its value into obj or *merge. ev holds the key's event, and is released. */

@@ -29,8 +29,7 @@ static int component_list(struct cli *c)
 	if (c->json)
 		return cmd_done(c, all);
 	t = table_new(heads, ARRAY_LEN(heads));
-	json_object_foreach(all, name, desc)
-	{
+	json_object_foreach (all, name, desc) {
 		table_cell(t, name);
 		table_cell(t, one_line(desc));
 	}

@@ -99,7 +99,8 @@ static int job_list(struct cli *c)
 	if (c->json)
 		return cmd_done(c, data);
 	t = table_new(heads, ARRAY_LEN(heads));
-	json_array_foreach(json_object_get(data, "data"), i, job) add_job_row(t, job);
+	json_array_foreach (json_object_get(data, "data"), i, job)
+		add_job_row(t, job);
 	table_print(t, stdout, cmd_table_width(c), c->utf8);
 	if (js_int(data, "count", 0) > (int64_t)table_rows(t))
 		printf("%lld more (--limit)\n",
@@ -224,7 +225,8 @@ static int job_events(struct cli *c)
 	if (c->json)
 		return cmd_done(c, events);
 	t = table_new(heads, ARRAY_LEN(heads));
-	json_array_foreach(events, i, ev) add_event_row(t, ev);
+	json_array_foreach (events, i, ev)
+		add_event_row(t, ev);
 	table_print(t, stdout, cmd_table_width(c), c->utf8);
 	table_free(t);
 	return cmd_done(c, events);

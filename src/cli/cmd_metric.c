@@ -39,12 +39,11 @@ static int metric_list(struct cli *c)
 	if (c->json)
 		return cmd_done(c, keys);
 	t = table_new(heads, 4);
-	json_array_foreach(keys, i, k)
-	{
+	json_array_foreach (keys, i, k) {
 		struct buf groups = {0};
 
-		json_array_foreach(json_object_get(k, "groups"), j, g)
-		    buf_printf(&groups, "%s%s", j > 0 ? "/" : "", js_str(g, "name", "?"));
+		json_array_foreach (json_object_get(k, "groups"), j, g)
+			buf_printf(&groups, "%s%s", j > 0 ? "/" : "", js_str(g, "name", "?"));
 		table_cell(t, js_str(k, "name", "?"));
 		table_cell(t, js_str(k, "type", ""));
 		table_cell(t, js_str(k, "step_axis", ""));
@@ -123,8 +122,9 @@ static json_t *only_named(json_t *records, const char *name)
 	json_t *kept = json_array(), *r;
 	size_t i;
 
-	json_array_foreach(records, i, r) if (str_eq(js_str(r, "name", ""), name))
-	    json_array_append(kept, r);
+	json_array_foreach (records, i, r)
+		if (str_eq(js_str(r, "name", ""), name))
+			json_array_append(kept, r);
 	json_decref(records);
 	return kept;
 }

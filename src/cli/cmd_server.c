@@ -26,13 +26,12 @@ static int server_nodes(struct cli *c)
 	if (c->json)
 		return cmd_done(c, nodes);
 	t = table_new(heads, ARRAY_LEN(heads));
-	json_array_foreach(nodes, i, n)
-	{
+	json_array_foreach (nodes, i, n) {
 		struct buf duties = {0};
 
-		json_array_foreach(json_object_get(n, "duties"), k, d)
-		    buf_printf(&duties, "%s%s", k > 0 ? " " : "",
-			       json_is_string(d) ? json_string_value(d) : "?");
+		json_array_foreach (json_object_get(n, "duties"), k, d)
+			buf_printf(&duties, "%s%s", k > 0 ? " " : "",
+				   json_is_string(d) ? json_string_value(d) : "?");
 		text_time(js_int(n, "started_ms", 0), started, sizeof(started));
 		text_time(js_int(n, "seen_ms", 0), seen, sizeof(seen));
 		table_cell(t, js_str(n, "node_id", "?"));
@@ -63,8 +62,7 @@ static int server_resources(struct cli *c)
 	if (c->json)
 		return cmd_done(c, engines);
 	t = table_new(heads, ARRAY_LEN(heads));
-	json_array_foreach(engines, i, g)
-	{
+	json_array_foreach (engines, i, g) {
 		table_cell(t, js_str(g, "engine", "?"));
 		table_cellf(t, "%lld", (long long)js_int(g, "cores_used", 0));
 		table_cellf(t, "%lld", (long long)js_int(g, "cores", 0));

@@ -94,8 +94,7 @@ static int site_list(struct cli *c)
 	if (c->json)
 		return cmd_done(c, routes);
 	t = table_new(heads, ARRAY_LEN(heads));
-	json_array_foreach(routes, i, r)
-	{
+	json_array_foreach (routes, i, r) {
 		text_time(js_int(r, "last_ok_ms", 0), ok, sizeof(ok));
 		text_time(js_int(r, "last_error_ms", 0), bad, sizeof(bad));
 		table_cell(t, js_str(r, "party_id", "?"));
@@ -174,8 +173,7 @@ static int site_check(struct cli *c)
 
 		printf("party %s  %s\n", c->args[0], url);
 		free(url);
-		json_array_foreach(json_object_get(data, "steps"), i, s)
-		{
+		json_array_foreach (json_object_get(data, "steps"), i, s) {
 			char *name = text_clean_line(js_str(s, "name", "?"));
 			char *detail = text_clean_line(js_str(s, "detail", ""));
 			bool good = js_bool(s, "ok", false);

@@ -24,8 +24,8 @@ static void print_columns(const json_t *table)
 	struct buf names = {0};
 	size_t i;
 
-	json_array_foreach(fields, i, f)
-	    buf_printf(&names, "%s%s", i > 0 ? ", " : "", js_str(f, "name", "?"));
+	json_array_foreach (fields, i, f)
+		buf_printf(&names, "%s%s", i > 0 ? ", " : "", js_str(f, "name", "?"));
 	print_fact("columns", buf_str(&names));
 	buf_free(&names);
 }
@@ -55,8 +55,7 @@ static int table_show(struct cli *c)
 	print_fact("path", js_str(t, "path", ""));
 	print_columns(t);
 	rows = json_object_get(t, "display");
-	json_array_foreach(rows, i, row)
-	{
+	json_array_foreach (rows, i, row) {
 		char *text = i < SAMPLE_ROWS ? js_dump_str(row) : NULL;
 
 		if (text == NULL)

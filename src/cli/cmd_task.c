@@ -27,8 +27,7 @@ static int task_list(struct cli *c)
 	if (c->json)
 		return cmd_done(c, rows);
 	t = table_new(heads, ARRAY_LEN(heads));
-	json_array_foreach(rows, i, row)
-	{
+	json_array_foreach (rows, i, row) {
 		text_elapsed(js_int(row, "elapsed", -1), took, sizeof(took));
 		table_cell(t, js_str(row, "task_name", "?"));
 		table_cell(t, js_str(row, "component", "?"));

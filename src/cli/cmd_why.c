@@ -58,8 +58,7 @@ void why_print(FILE *f, const json_t *why)
 	size_t i;
 
 	print_clean(f, "", js_str(why, "summary", js_str(why, "status", "nothing is known")));
-	json_array_foreach(json_object_get(why, "lines"), i, v)
-	{
+	json_array_foreach (json_object_get(why, "lines"), i, v) {
 		if (json_is_string(v))
 			print_clean(f, "  ", json_string_value(v));
 	}

@@ -127,8 +127,7 @@ static const char *first_guest(const json_t *root)
 	const char *id;
 	size_t i;
 
-	json_array_foreach(js_get(root, "dag.parties"), i, entry)
-	{
+	json_array_foreach (js_get(root, "dag.parties"), i, entry) {
 		id = json_string_value(json_array_get(json_object_get(entry, "party_id"), 0));
 		if (id != NULL && str_eq(js_str(entry, "role", ""), "guest"))
 			return id;

@@ -81,7 +81,9 @@ static bool is_number_list(const json_t *v)
 
 	if (!json_is_array(v) || json_array_size(v) < 2)
 		return false;
-	json_array_foreach(v, i, item) if (!json_is_number(item)) return false;
+	json_array_foreach (v, i, item)
+		if (!json_is_number(item))
+			return false;
 	return true;
 }
 
@@ -143,8 +145,7 @@ static bool add_columns(struct metric_set *set, const char *name, json_t *obj, b
 	bool rates;
 	json_t *v;
 
-	json_object_foreach(obj, key, v)
-	{
+	json_object_foreach (obj, key, v) {
 		if (!is_number_list(v) || (n > 0 && json_array_size(v) != len))
 			continue;
 		len = json_array_size(v);
@@ -159,8 +160,7 @@ static bool add_columns(struct metric_set *set, const char *name, json_t *obj, b
 
 		add_column(set, name, obj, x_key, "tpr", roc ? NULL : "fpr", len, detail);
 	}
-	json_object_foreach(obj, key, v)
-	{
+	json_object_foreach (obj, key, v) {
 		if (str_eq(key, x_key) || column(obj, key, len) == NULL || is_x_name(key) ||
 		    (rates && (str_eq(key, "tpr") || str_eq(key, "fpr"))))
 			continue;
@@ -178,13 +178,11 @@ static bool add_rows(struct metric_set *set, const char *name, const json_t *lis
 	bool ok = json_array_size(list) >= 2;
 
 	columns = json_object();
-	json_array_foreach(list, i, row)
-	{
+	json_array_foreach (list, i, row) {
 		ok = ok && json_is_object(row);
 		if (!ok)
 			break;
-		json_object_foreach(row, key, v)
-		{
+		json_object_foreach (row, key, v) {
 			ok = ok && json_is_number(v);
 			if (json_object_get(columns, key) == NULL)
 				json_object_set_new(columns, key, json_array());
@@ -214,8 +212,7 @@ static void walk(struct metric_set *set, const char *name, json_t *v, bool detai
 	} else if (json_is_object(v)) {
 		bool columns = add_columns(set, name, v, detail);
 
-		json_object_foreach(v, key, item)
-		{
+		json_object_foreach (v, key, item) {
 			char *full;
 
 			if (columns && json_is_array(item))
@@ -225,8 +222,7 @@ static void walk(struct metric_set *set, const char *name, json_t *v, bool detai
 			free(full);
 		}
 	} else if (json_is_array(v) && !add_rows(set, name, v, detail)) {
-		json_array_foreach(v, i, item)
-		{
+		json_array_foreach (v, i, item) {
 			if (json_is_object(item) || json_is_array(item))
 				walk(set, name, item, detail, depth + 1);
 		}
@@ -240,14 +236,15 @@ static bool add_steps(struct metric_set *set, const char *name, const json_t *re
 	const char *axis = js_str(record, "step_axis", "step");
 	size_t i;
 
-	json_array_foreach(data, i,
-			   p) if (!json_is_number(json_object_get(p, "metric")) ||
-				  !json_is_number(json_object_get(p, "step"))) return false;
+	json_array_foreach (data, i, p)
+		if (!json_is_number(json_object_get(p, "metric")) ||
+		    !json_is_number(json_object_get(p, "step")))
+			return false;
 	if (json_array_size(data) == 0)
 		return false;
-	json_array_foreach(data, i, p)
-	    add_point(curve(set, name, axis, js_str(record, "name", "value")), js_num(p, "step", 0),
-		      js_num(p, "metric", 0), 0);
+	json_array_foreach (data, i, p)
+		add_point(curve(set, name, axis, js_str(record, "name", "value")),
+			  js_num(p, "step", 0), js_num(p, "metric", 0), 0);
 	return true;
 }
 
@@ -256,12 +253,10 @@ void metric_set_add(struct metric_set *set, const json_t *records)
 	const json_t *r, *g;
 	size_t i, k;
 
-	json_array_foreach(records, i, r)
-	{
+	json_array_foreach (records, i, r) {
 		struct buf name = {0};
 
-		json_array_foreach(json_object_get(r, "groups"), k, g)
-		{
+		json_array_foreach (json_object_get(r, "groups"), k, g) {
 			const char *group = js_str(g, "name", "default");
 
 			if (!str_eq(group, "default"))

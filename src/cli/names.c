@@ -84,8 +84,7 @@ bool names_who(struct cli *c, const char *job, struct who *out, struct err *e)
 	rows = call_get_data(c, "/v2/job/query", query, e);
 	if (rows == NULL)
 		return false;
-	json_array_foreach(rows, i, row)
-	{
+	json_array_foreach (rows, i, row) {
 		if (best == NULL || str_eq(js_str(row, "role", ""), "guest"))
 			best = row;
 		if (str_eq(js_str(best, "role", ""), "guest"))

@@ -44,7 +44,9 @@ static bool is_flat(const json_t *v)
 
 	if (!json_is_array(v))
 		return is_scalar(v) || (json_is_object(v) && json_object_size(v) == 0);
-	json_array_foreach(v, i, item) if (!is_scalar(item)) return false;
+	json_array_foreach (v, i, item)
+		if (!is_scalar(item))
+			return false;
 	return true;
 }
 
@@ -73,16 +75,14 @@ void outline_print(FILE *f, json_t *v, int indent)
 	if (indent > INDENT_MAX)
 		return;
 	if (json_is_object(v)) {
-		json_object_foreach(v, key, item)
-		{
+		json_object_foreach (v, key, item) {
 			char *label = mem_printf("%s:", key);
 
 			print_entry(f, label, item, indent);
 			free(label);
 		}
 	} else if (json_is_array(v) && !is_flat(v)) {
-		json_array_foreach(v, i, item)
-		{
+		json_array_foreach (v, i, item) {
 			if (i == LIST_MAX) {
 				fprintf(f, "%*s... %zu more\n", indent * 2, "",
 					json_array_size(v) - i);

@@ -102,10 +102,8 @@ static size_t find_columns(const json_t *tasks, char labels[COLUMNS_MAX][96])
 	const json_t *t, *p;
 	char label[96];
 
-	json_array_foreach(tasks, i, t)
-	{
-		json_array_foreach(json_object_get(t, "parties"), k, p)
-		{
+	json_array_foreach (tasks, i, t) {
+		json_array_foreach (json_object_get(t, "parties"), k, p) {
 			party_label(p, label, sizeof(label));
 			for (j = 0; j < n && !str_eq(labels[j], label); j++)
 				;
@@ -147,8 +145,7 @@ static const json_t *find_party(const json_t *task, const char *label)
 	char l[96];
 	size_t i;
 
-	json_array_foreach(json_object_get(task, "parties"), i, p)
-	{
+	json_array_foreach (json_object_get(task, "parties"), i, p) {
 		party_label(p, l, sizeof(l));
 		if (str_eq(l, label))
 			return p;
@@ -204,8 +201,8 @@ static void add_head(const struct cli *c, const json_t *data, int64_t since_ms, 
 	int64_t ms = js_int(job, "elapsed_ms", -1);
 	char took[32];
 
-	json_array_foreach(json_object_get(data, "tasks"), i, t) done +=
-	    look_of(js_str(t, "status", ""))->end ? 1 : 0;
+	json_array_foreach (json_object_get(data, "tasks"), i, t)
+		done += look_of(js_str(t, "status", ""))->end ? 1 : 0;
 	if (ms >= 0 && !progress_is_end(status))
 		ms += since_ms;
 	text_elapsed(ms, took, sizeof(took));
@@ -227,8 +224,7 @@ static int picture(const struct cli *c, const json_t *data, int64_t since_ms, si
 	const char *eol = c->out_tty ? "\033[K\n" : "\n";
 	int lines = 2;
 
-	json_array_foreach(tasks, i, t)
-	{
+	json_array_foreach (tasks, i, t) {
 		size_t w = text_width(js_str(t, "task_name", "?"));
 
 		w += js_int(t, "attempt", 0) > 0 ? 3 : 0;
@@ -324,10 +320,8 @@ static void print_changes(struct watch *w)
 	const json_t *t, *p;
 	size_t i, k;
 
-	json_array_foreach(json_object_get(w->data, "tasks"), i, t)
-	{
-		json_array_foreach(json_object_get(t, "parties"), k, p)
-		{
+	json_array_foreach (json_object_get(w->data, "tasks"), i, t) {
+		json_array_foreach (json_object_get(t, "parties"), k, p) {
 			char label[96], attempt[32] = "";
 			char *what;
 

@@ -130,8 +130,7 @@ static bool read_ranges(const struct norn_task *t, const struct norn_frame *f, s
 		return err_set(e, ERR_JOB_PARAMS,
 			       "parameter feature_range: neither [min, max] nor "
 			       "a map of columns to such lists");
-	json_object_foreach((json_t *)(uintptr_t)v, key, each)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)v, key, each) {
 		if (norn_frame_column(f, key) == NULL)
 			return err_set(e, ERR_JOB_PARAMS,
 				       "parameter feature_range: there is no column %.60s", key);

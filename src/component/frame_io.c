@@ -357,8 +357,7 @@ struct norn_frame *frame_read_csv(struct csv_reader *r, const json_t *schema, si
 		goto fail;
 	}
 	targets = mem_array(n, sizeof *targets);
-	json_array_foreach(fields, i, field)
-	{
+	json_array_foreach (fields, i, field) {
 		if (!add_field(f, field, &targets[i], e))
 			goto fail;
 	}

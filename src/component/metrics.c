@@ -79,8 +79,7 @@ static bool join_steps(struct metrics *m, const json_t *record)
 
 	if (!json_is_string(json_object_get(record, "step_axis")))
 		return false;
-	json_array_foreach(m->kept, i, r)
-	{
+	json_array_foreach (m->kept, i, r) {
 		if (json_equal(json_object_get(r, "name"), json_object_get(record, "name")) &&
 		    json_equal(json_object_get(r, "groups"), json_object_get(record, "groups")) &&
 		    json_equal(json_object_get(r, "step_axis"),

@@ -151,8 +151,7 @@ static bool read_parties(struct norn_task *t, struct err *e)
 		t->parties[i] = json_array();
 	if (json_array_size(list) > PARTIES_MAX)
 		return err_set(e, ERR_LIMIT, "more than %d parties", PARTIES_MAX);
-	json_array_foreach(list, i, p)
-	{
+	json_array_foreach (list, i, p) {
 		const char *id = js_str(p, "partyid", NULL);
 
 		if (id == NULL || !role_parse(js_str(p, "role", ""), &role))

@@ -55,8 +55,12 @@ static bool check_tree(json_t *v, size_t depth, size_t *nodes, struct err *e)
 	if (depth == 0)
 		return dag_bad(e, ERR_LIMIT, NULL, "is nested deeper than %d levels",
 			       DAG_TREE_DEPTH_MAX);
-	json_array_foreach(v, i, val) if (!check_tree(val, depth - 1, nodes, e)) return false;
-	json_object_foreach(v, key, val) if (!check_tree(val, depth - 1, nodes, e)) return false;
+	json_array_foreach (v, i, val)
+		if (!check_tree(val, depth - 1, nodes, e))
+			return false;
+	json_object_foreach (v, key, val)
+		if (!check_tree(val, depth - 1, nodes, e))
+			return false;
 	return true;
 }
 

@@ -26,7 +26,9 @@ static bool allows(const json_t *list, const char *name)
 
 	if (json_array_size(list) == 0)
 		return true;
-	json_array_foreach(list, i, v) if (str_eq(json_string_value(v), name)) return true;
+	json_array_foreach (list, i, v)
+		if (str_eq(json_string_value(v), name))
+			return true;
 	return false;
 }
 
@@ -35,8 +37,8 @@ static void list_strings(struct buf *out, const json_t *list)
 	json_t *v;
 	size_t i;
 
-	json_array_foreach(list, i, v)
-	    dag_list_add(out, i, json_is_string(v) ? json_string_value(v) : "?");
+	json_array_foreach (list, i, v)
+		dag_list_add(out, i, json_is_string(v) ? json_string_value(v) : "?");
 	dag_list_end(out, json_array_size(list));
 }
 
@@ -48,7 +50,8 @@ static void suggest_keys(struct buf *out, const char *wanted, json_t *obj, const
 	json_t *v;
 	size_t i = 0;
 
-	json_object_foreach(obj, key, v) dag_near_try(&near, key);
+	json_object_foreach (obj, key, v)
+		dag_near_try(&near, key);
 	if (dag_near_text(&near, out))
 		return;
 	if (json_object_size(obj) == 0) {
@@ -56,7 +59,8 @@ static void suggest_keys(struct buf *out, const char *wanted, json_t *obj, const
 		return;
 	}
 	buf_printf(out, "; %s are ", what);
-	json_object_foreach(obj, key, v) dag_list_add(out, i++, key);
+	json_object_foreach (obj, key, v)
+		dag_list_add(out, i++, key);
 	dag_list_end(out, i);
 }
 
@@ -92,15 +96,15 @@ static void collect_stages(const json_t *comp, bool met[STAGE_COUNT])
 		const char *group_name, *key;
 		size_t i;
 
-		json_object_foreach(all, group_name, group)
-		    json_object_foreach(group, key, artifact)
-			json_array_foreach(json_object_get(artifact, "stages"), i, v)
-		{
-			enum dag_stage stage;
+		json_object_foreach (all, group_name, group)
+			json_object_foreach (group, key, artifact)
+				json_array_foreach (json_object_get(artifact, "stages"), i, v) {
+					enum dag_stage stage;
 
-			if (json_is_string(v) && dag_stage_parse(json_string_value(v), &stage))
-				met[stage] = true;
-		}
+					if (json_is_string(v) &&
+					    dag_stage_parse(json_string_value(v), &stage))
+						met[stage] = true;
+				}
 	}
 }
 
@@ -129,8 +133,7 @@ static bool check_params(const struct dag_task *t, json_t *given, json_t *known,
 	const char *key;
 	json_t *v;
 
-	json_object_foreach(given, key, v)
-	{
+	json_object_foreach (given, key, v) {
 		struct buf b = {0};
 
 		if (json_object_get(known, key))
@@ -156,8 +159,7 @@ static bool check_all_params(const struct dag_full *f, const struct dag_task *t,
 		return true;
 	if (!check_params(t, json_object_get(t->spec, "parameters"), known, at, e))
 		return false;
-	json_object_foreach(sites, name, site)
-	{
+	json_object_foreach (sites, name, site) {
 		const struct dag_at *here = DAG_KEY(DAG_KEY(sites_at, name), "tasks");
 		json_t *own = json_object_get(json_object_get(site, "tasks"), t->name);
 
@@ -195,11 +197,9 @@ static bool check_input_names(const struct dag_task *t, const json_t *inputs,
 		const struct dag_at *group_at = DAG_KEY(at, groups[g]);
 		const char *key;
 
-		json_object_foreach(
-		    given, key,
-		    v) if (!json_object_get(known,
-					    key)) return unknown_input(t, inputs, g, key,
-								       DAG_KEY(group_at, key), e);
+		json_object_foreach (given, key, v)
+			if (!json_object_get(known, key))
+				return unknown_input(t, inputs, g, key, DAG_KEY(group_at, key), e);
 	}
 	return true;
 }
@@ -267,11 +267,12 @@ static bool check_inputs(const struct dag_full *f, const struct dag_task *t, con
 		json_t *artifact;
 		const char *key;
 
-		json_object_foreach(json_object_get(inputs, groups[g]), key, artifact)
-		    /* FATE ignores an input that belongs to another stage. */
-		    if (allows(json_object_get(artifact, "stages"), dag_stage_name(t->stage)) &&
-			!check_supply(f, t, groups[g], key, artifact, DAG_KEY(group_at, key),
-				      e)) return false;
+		json_object_foreach (json_object_get(inputs, groups[g]), key, artifact)
+			/* FATE ignores an input that belongs to another stage. */
+			if (allows(json_object_get(artifact, "stages"), dag_stage_name(t->stage)) &&
+			    !check_supply(f, t, groups[g], key, artifact, DAG_KEY(group_at, key),
+					  e))
+				return false;
 	}
 	return true;
 }

@@ -357,8 +357,12 @@ static bool deeper_than(json_t *v, size_t max)
 		return false;
 	if (max == 0)
 		return true;
-	json_array_foreach(v, i, val) if (deeper_than(val, max - 1)) return true;
-	json_object_foreach(v, key, val) if (deeper_than(val, max - 1)) return true;
+	json_array_foreach (v, i, val)
+		if (deeper_than(val, max - 1))
+			return true;
+	json_object_foreach (v, key, val)
+		if (deeper_than(val, max - 1))
+			return true;
 	return false;
 }
 

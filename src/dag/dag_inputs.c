@@ -172,8 +172,9 @@ static bool check_source(struct dag_full *f, size_t group, const char *name, jso
 		return dag_bad(e, json_array_size(v) ? ERR_LIMIT : ERR_JOB_PARAMS, at,
 			       "has %zu channels; between 1 and %d are possible",
 			       json_array_size(v), DAG_CHANNELS_MAX);
-	json_array_foreach(
-	    v, i, c) if (!check_channel(f, source, c, deps, DAG_IDX(at, i), e)) return false;
+	json_array_foreach (v, i, c)
+		if (!check_channel(f, source, c, deps, DAG_IDX(at, i), e))
+			return false;
 	return true;
 }
 
@@ -189,8 +190,9 @@ static bool check_key(struct dag_full *f, size_t group, const char *key, json_t 
 		return dag_bad(e, ERR_JOB_PARAMS, at,
 			       "must be an object that names a source, as {task_output_artifact: "
 			       "{producer_task: reader_0, output_artifact_key: output_data}}");
-	json_object_foreach(sources, name, v) if (!check_source(f, group, name, v, deps,
-								DAG_KEY(at, name), e)) return false;
+	json_object_foreach (sources, name, v)
+		if (!check_source(f, group, name, v, deps, DAG_KEY(at, name), e))
+			return false;
 	return true;
 }
 
@@ -283,8 +285,7 @@ static bool each_in_key(const struct dag_full *f, struct dag_channel *c, json_t 
 	json_t *v, *spec;
 	size_t i;
 
-	json_object_foreach(sources, name, v)
-	{
+	json_object_foreach (sources, name, v) {
 		const struct dag_at *at = DAG_KEY(key_at, name);
 
 		if (!source_parse(name, &c->source))
@@ -294,8 +295,9 @@ static bool each_in_key(const struct dag_full *f, struct dag_channel *c, json_t 
 				return false;
 			continue;
 		}
-		json_array_foreach(
-		    v, i, spec) if (!visit(f, c, spec, DAG_IDX(at, i), fn, arg)) return false;
+		json_array_foreach (v, i, spec)
+			if (!visit(f, c, spec, DAG_IDX(at, i), fn, arg))
+				return false;
 	}
 	return true;
 }
@@ -312,8 +314,7 @@ bool dag_each_channel(const struct dag_full *f, const struct dag_task *t, dag_ch
 		json_t *keys = json_object_get(inputs, groups[g]), *sources;
 		const char *key;
 
-		json_object_foreach(keys, key, sources)
-		{
+		json_object_foreach (keys, key, sources) {
 			struct dag_channel c = {groups[g], key, SOURCE_TASK, NULL, -1, NULL};
 
 			if (!each_in_key(f, &c, sources, DAG_KEY(group_at, key), fn, arg))
@@ -386,8 +387,9 @@ json_t *dag_reduce_inputs(const struct dag_full *f, const struct dag_task *t, in
 		const char *key;
 
 		/* Replacing the value of a present key is allowed while iterating. */
-		json_object_foreach(group, key, list) if (json_array_size(list) == 1)
-		    json_object_set(group, key, json_array_get(list, 0));
+		json_object_foreach (group, key, list)
+			if (json_array_size(list) == 1)
+				json_object_set(group, key, json_array_get(list, 0));
 	}
 	return r.out;
 }

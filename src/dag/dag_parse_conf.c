@@ -207,8 +207,7 @@ bool dag_check_inheritance(struct dag_full *f, struct err *e)
 	size_t i;
 
 	at = DAG_KEY(DAG_KEY(at, "inheritance"), "task_list");
-	json_array_foreach(list, i, v)
-	{
+	json_array_foreach (list, i, v) {
 		const char *name = json_string_value(v);
 		const struct dag_at *here = DAG_IDX(at, i);
 

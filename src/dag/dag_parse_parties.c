@@ -54,8 +54,7 @@ static bool each_pair(struct dag_full *f, json_t *list, pair_fn *fn, void *arg,
 	if (!json_is_array(list))
 		return dag_bad(e, ERR_JOB_PARAMS, at,
 			       "must be a list, as [{role: guest, party_id: [\"9999\"]}]");
-	json_array_foreach(list, i, party)
-	{
+	json_array_foreach (list, i, party) {
 		const struct dag_at *here = DAG_IDX(at, i);
 		const struct dag_at *ids_at = DAG_KEY(here, "party_id");
 		json_t *ids;
@@ -192,13 +191,13 @@ bool dag_list_has_party(const json_t *list, const struct dag_party *p)
 	json_t *party, *id;
 	size_t i, k;
 
-	json_array_foreach(list, i, party)
-	{
+	json_array_foreach (list, i, party) {
 		if (!str_eq(json_string_value(json_object_get(party, "role")),
 			    dag_role_name(p->role)))
 			continue;
-		json_array_foreach(json_object_get(party, "party_id"), k,
-				   id) if (str_eq(json_string_value(id), p->id)) return true;
+		json_array_foreach (json_object_get(party, "party_id"), k, id)
+			if (str_eq(json_string_value(id), p->id))
+				return true;
 	}
 	return false;
 }
@@ -269,9 +268,9 @@ static bool site_body(struct dag_full *f, struct dag_site *site, json_t *v, cons
 	if (*pairs > DAG_TASK_PARTIES_MAX)
 		return dag_bad(e, ERR_LIMIT, at, "more than %d settings of one party for one task",
 			       DAG_TASK_PARTIES_MAX);
-	json_object_foreach(
-	    site->tasks, key,
-	    val) if (!site_task(f, key, val, parties, n, DAG_KEY(tasks_at, key), e)) return false;
+	json_object_foreach (site->tasks, key, val)
+		if (!site_task(f, key, val, parties, n, DAG_KEY(tasks_at, key), e))
+			return false;
 	return !site->conf || dag_check_task_conf(site->conf, DAG_KEY(at, "conf"), e);
 }
 
@@ -320,7 +319,8 @@ bool dag_parse_sites(struct dag_full *f, json_t *dag, struct err *e)
 	if (!all)
 		return true;
 	f->sites = mem_array(json_object_size(all) + 1, sizeof(*f->sites));
-	json_object_foreach(
-	    all, name, v) if (!parse_site(f, name, v, &pairs, DAG_KEY(at, name), e)) return false;
+	json_object_foreach (all, name, v)
+		if (!parse_site(f, name, v, &pairs, DAG_KEY(at, name), e))
+			return false;
 	return true;
 }

@@ -114,8 +114,7 @@ bool dag_parse_tasks(struct dag_full *f, json_t *dag, struct err *e)
 		return dag_bad(e, ERR_LIMIT, at, "%zu tasks; the limit is %d",
 			       json_object_size(tasks), DAG_TASKS_MAX);
 	f->pub.tasks = mem_array(json_object_size(tasks), sizeof(*f->pub.tasks));
-	json_object_foreach(tasks, name, v)
-	{
+	json_object_foreach (tasks, name, v) {
 		const struct dag_at *here = DAG_KEY(at, name);
 		struct dag_task *t = &f->pub.tasks[f->pub.n_tasks++];
 

@@ -19,8 +19,8 @@ static const char *const keepalive_defaults[][2] = {{"keepalives_idle", "5"},
 						    {"keepalives_count", "3"},
 						    {"tcp_user_timeout", "10000"}};
 
-/* The planner settings: every statement finds its rows by index, but plans are made once and kept, perhaps when the
- * tables were still empty and reading them whole looked cheap. */
+/* The planner settings: every statement finds its rows by index, but plans are made once and kept,
+ * perhaps when the tables were still empty and reading them whole looked cheap. */
 static const char setup_sql[] =
     "SELECT set_config('statement_timeout', $1, false),"
     " set_config('idle_in_transaction_session_timeout', '60000', false),"

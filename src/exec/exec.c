@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POLL_MS	 1000 /* the safety net when a wake-up was lost */
+#define POLL_MS   1000 /* the safety net when a wake-up was lost */
 #define CLAIM_MAX 32
 
 LIST_HEAD(runs, run);
@@ -86,7 +86,8 @@ static void on_claimed(struct db_result *res, void *arg)
 	n = db_rows(res, 1);
 	for (int i = 0; i < n; i++) {
 		int64_t k = db_get_int(res, 1, i, "hash_no") - 1;
-		struct run *r = run_new(x, x->node, res, i, x->tokens[k >= 0 && k < CLAIM_MAX ? k : 0]);
+		struct run *r =
+		    run_new(x, x->node, res, i, x->tokens[k >= 0 && k < CLAIM_MAX ? k : 0]);
 		LIST_INSERT_HEAD(&x->runs, r, next);
 		x->n_runs++;
 		run_prepare(r);
@@ -115,7 +116,8 @@ static void bind_hashes(struct exec *x, struct db_batch *b, int64_t room)
 	db_array(b, &hashes);
 }
 
-/* The first statement asks which runs are to be stopped, the second claims new ones while there is room. */
+/* The first statement asks which runs are to be stopped, the second claims new ones while there is
+ * room. */
 static void claim(struct exec *x)
 {
 	struct node *n = x->node;
@@ -184,7 +186,8 @@ void exec_lease_lost(struct node *n)
 		const struct log_ctx ctx = run_ctx(r);
 		if (r->launch == NULL)
 			continue;
-		log_error(&ctx, "killed: this node was given up as dead, another attempt takes over");
+		log_error(&ctx,
+			  "killed: this node was given up as dead, another attempt takes over");
 		r->node_lost = true;
 		launch_kill(r->launch);
 	}

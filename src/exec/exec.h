@@ -1,6 +1,6 @@
 /*
- * The executor of a node: claims runs under the node's lease, starts their processes, supervises them, and
- * records how they ended. It knows nothing of other sites.
+ * The executor of a node: claims runs under the node's lease, starts their processes, supervises
+ * them, and records how they ended. It knows nothing of other sites.
  */
 #ifndef NORN_EXEC_EXEC_H
 #define NORN_EXEC_EXEC_H
@@ -8,7 +8,7 @@
 #include "store/node.h"
 
 void exec_start(struct node *n); /* sets n->exec and registers for WAKE_EXEC */
-void exec_stop(struct node *n);	 /* no new claims */
+void exec_stop(struct node *n);  /* no new claims */
 int exec_running(const struct node *n);
 /* The node has lost its lease: others have given its runs up, so the processes must not go on. */
 void exec_lease_lost(struct node *n);

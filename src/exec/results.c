@@ -56,8 +56,8 @@ static const char *last_part(const char *path)
 	return s == NULL ? path : s + 1;
 }
 
-static void add_output_row(struct run *r, struct db_batch *b, const char *key, int index, const char *ns,
-			   const char *name, const json_t *a)
+static void add_output_row(struct run *r, struct db_batch *b, const char *key, int index,
+			   const char *ns, const char *name, const json_t *a)
 {
 	db_add(b, Q_RUN_OUTPUT);
 	db_int(b, r->run_no);
@@ -70,7 +70,8 @@ static void add_output_row(struct run *r, struct db_batch *b, const char *key, i
 	db_json(b, json_object_get(a, "metadata"));
 }
 
-static bool add_data(struct run *r, struct db_batch *b, const char *key, int index, json_t *a, struct err *e)
+static bool add_data(struct run *r, struct db_batch *b, const char *key, int index, json_t *a,
+		     struct err *e)
 {
 	const json_t *meta = json_object_get(a, "metadata");
 	const json_t *overview = json_object_get(meta, "data_overview");
@@ -81,7 +82,8 @@ static bool add_data(struct run *r, struct db_batch *b, const char *key, int ind
 	const char *use_name = js_str(meta, "name", name);
 
 	if (strlen(use_ns) > 200 || strlen(use_name) > 200) {
-		err_set(e, ERR_LIMIT, "output %s: namespace and name have at most 200 characters", key);
+		err_set(e, ERR_LIMIT, "output %s: namespace and name have at most 200 characters",
+			key);
 		free(ns);
 		free(name);
 		return false;
@@ -123,8 +125,10 @@ static void sha256_hex(const struct buf *data, struct buf *out)
 	str_hex(out, md, n);
 }
 
-/* A model moves from the run's work directory to its place in the data directory: the copy is what counts. */
-static bool add_model(struct run *r, struct db_batch *b, const char *key, int index, json_t *a, struct err *e)
+/* A model moves from the run's work directory to its place in the data directory: the copy is what
+ * counts. */
+static bool add_model(struct run *r, struct db_batch *b, const char *key, int index, json_t *a,
+		      struct err *e)
 {
 	const char *type = js_str(a, "type_name", "");
 	const char *uri = js_str(a, "uri", "");
@@ -132,11 +136,12 @@ static bool add_model(struct run *r, struct db_batch *b, const char *key, int in
 	struct buf sum = {0};
 
 	if (!str_eq(type, "json_model"))
-		return err_set(e, ERR_UNSUPPORTED, "output %s: models of type %s are not supported", key, type);
+		return err_set(e, ERR_UNSUPPORTED, "output %s: models of type %s are not supported",
+			       key, type);
 	if (!str_starts(uri, "file:///") || !fs_read(uri + 7, MODEL_MAX_BYTES, &content, e))
 		return err_prefix(e, "output %s", key);
-	char *rel = mem_printf("models/%s/%s/%s/%s/%s/%s", r->model_id, r->model_version, r->role, r->party_id,
-			       r->task_name, key);
+	char *rel = mem_printf("models/%s/%s/%s/%s/%s/%s", r->model_id, r->model_version, r->role,
+			       r->party_id, r->task_name, key);
 	char *dir = mem_printf("%s/%s", r->node->conf->data_dir, rel);
 	char *file = mem_printf("%s/%d_%s", rel, r->attempt, last_part(uri));
 	char *full = mem_printf("%s/%s", r->node->conf->data_dir, file);
@@ -170,9 +175,11 @@ static bool add_model(struct run *r, struct db_batch *b, const char *key, int in
 	return ok;
 }
 
-typedef bool add_fn(struct run *r, struct db_batch *b, const char *key, int index, json_t *a, struct err *e);
+typedef bool add_fn(struct run *r, struct db_batch *b, const char *key, int index, json_t *a,
+		    struct err *e);
 
-static bool add_group(struct run *r, struct db_batch *b, const char *group, add_fn *add, struct err *e)
+static bool add_group(struct run *r, struct db_batch *b, const char *group, add_fn *add,
+		      struct err *e)
 {
 	json_t *all = js_get(r->result, group);
 	const char *key;
@@ -185,7 +192,8 @@ static bool add_group(struct run *r, struct db_batch *b, const char *group, add_
 			if (!js_bool(a, "consumed", true))
 				continue;
 			if (!str_is_name(key, 50))
-				return err_set(e, ERR_COMPONENT_OUTPUT, "output key '%s' is not a name", key);
+				return err_set(e, ERR_COMPONENT_OUTPUT,
+					       "output key '%s' is not a name", key);
 			if (!add(r, b, key, (int)i, a, e))
 				return false;
 		}

@@ -1,4 +1,5 @@
-/* The configuration a component is started with (component-protocol 1.6). Pure: what it needs was looked up. */
+/* The configuration a component is started with (component-protocol 1.6). Pure: what it needs was
+ * looked up. */
 #include "exec/run.h"
 
 #include "base/js.h"
@@ -35,13 +36,15 @@ static void channel_needs(const json_t *ch, json_t *tasks, json_t *models, json_
 
 	if (js_str(ch, "model_id", NULL) != NULL) {
 		const json_t *version = json_object_get(ch, "model_version");
-		char *text = json_is_integer(version)
-				 ? mem_printf("%lld", (long long)json_integer_value(version))
-				 : mem_strdup(json_is_string(version) ? json_string_value(version) : "0");
+		char *text =
+		    json_is_integer(version)
+			? mem_printf("%lld", (long long)json_integer_value(version))
+			: mem_strdup(json_is_string(version) ? json_string_value(version) : "0");
 		add_once(models, json_pack("[s, s]", js_str(ch, "model_id", ""), text));
 		free(text);
 	} else if (js_str(ch, "namespace", NULL) != NULL) {
-		add_once(tables, json_pack("[s, s]", js_str(ch, "namespace", ""), js_str(ch, "name", "")));
+		add_once(tables,
+			 json_pack("[s, s]", js_str(ch, "namespace", ""), js_str(ch, "name", "")));
 	} else if (task != NULL) {
 		add_once(tasks, json_string(task));
 	}
@@ -71,7 +74,8 @@ void taskconf_needs(const struct run *r, json_t *tasks, json_t *models, json_t *
 	group_needs(json_object_get(inputs, "model"), tasks, models, tables);
 	/* A reader only names a table; it is looked up to say at once when there is none. */
 	if (strcmp(r->component, "reader") == 0)
-		add_once(tables, json_pack("[s, s]", js_str(p, "namespace", ""), js_str(p, "name", "")));
+		add_once(tables,
+			 json_pack("[s, s]", js_str(p, "namespace", ""), js_str(p, "name", "")));
 }
 
 /* ---- inputs ---- */
@@ -82,7 +86,8 @@ static json_t *find_table(const json_t *tables, const char *namespace_, const ch
 	json_t *t;
 
 	json_array_foreach (tables, i, t) {
-		if (str_eq(js_str(t, "namespace", ""), namespace_) && str_eq(js_str(t, "name", ""), name))
+		if (str_eq(js_str(t, "namespace", ""), namespace_) &&
+		    str_eq(js_str(t, "name", ""), name))
 			return t;
 	}
 	return NULL;
@@ -91,13 +96,14 @@ static json_t *find_table(const json_t *tables, const char *namespace_, const ch
 static json_t *table_artifact(const char *uri, const char *type, json_t *schema, json_t *source,
 			      const char *namespace_, const char *name)
 {
-	json_t *meta = json_pack("{s:{s:O?}, s:O?, s:s, s:s}", "metadata", "schema", schema, "source", source,
-				 "namespace", namespace_, "name", name);
+	json_t *meta = json_pack("{s:{s:O?}, s:O?, s:s, s:s}", "metadata", "schema", schema,
+				 "source", source, "namespace", namespace_, "name", name);
 
 	return json_pack("{s:s, s:s, s:o}", "uri", uri, "type_name", type, "metadata", meta);
 }
 
-static json_t *from_table(const struct run_inputs *in, const json_t *ch, const char *at, struct err *e)
+static json_t *from_table(const struct run_inputs *in, const json_t *ch, const char *at,
+			  struct err *e)
 {
 	const char *ns = js_str(ch, "namespace", "");
 	const char *name = js_str(ch, "name", "");
@@ -105,12 +111,13 @@ static json_t *from_table(const struct run_inputs *in, const json_t *ch, const c
 
 	if (t == NULL) {
 		err_set(e, ERR_TABLE_NOT_FOUND,
-			"%s: there is no table %s/%s at this party: upload it first (`norn data upload`)", at, ns,
-			name);
+			"%s: there is no table %s/%s at this party: upload it first (`norn data "
+			"upload`)",
+			at, ns, name);
 		return NULL;
 	}
-	return table_artifact(js_str(t, "uri", ""), js_str(t, "data_type", ""), json_object_get(t, "schema"),
-			      json_object_get(t, "source"), ns, name);
+	return table_artifact(js_str(t, "uri", ""), js_str(t, "data_type", ""),
+			      json_object_get(t, "schema"), json_object_get(t, "source"), ns, name);
 }
 
 /* One output of an earlier task; a reader's output leads on to the table it names. */
@@ -120,16 +127,18 @@ static json_t *from_output(const json_t *row, const char *at, struct err *e)
 
 	if (str_eq(js_str(row, "type_name", ""), "data_unresolved")) {
 		if (js_str(row, "table_uri", NULL) == NULL) {
-			err_set(e, ERR_TABLE_NOT_FOUND,
-				"%s: task %s names the table %s/%s, which does not exist at this party", at,
-				js_str(row, "task_name", ""), js_str(row, "namespace", ""),
-				js_str(row, "name", ""));
+			err_set(
+			    e, ERR_TABLE_NOT_FOUND,
+			    "%s: task %s names the table %s/%s, which does not exist at this party",
+			    at, js_str(row, "task_name", ""), js_str(row, "namespace", ""),
+			    js_str(row, "name", ""));
 			return NULL;
 		}
 		json_t *source = json_object_get(meta, "source");
 		return table_artifact(js_str(row, "table_uri", ""), js_str(row, "table_type", ""),
 				      json_object_get(row, "table_schema"),
-				      source != NULL ? source : json_object_get(row, "table_source"),
+				      source != NULL ? source
+						     : json_object_get(row, "table_source"),
 				      js_str(row, "namespace", ""), js_str(row, "name", ""));
 	}
 	return json_pack("{s:s, s:s, s:O}", "uri", js_str(row, "uri", ""), "type_name",
@@ -156,13 +165,13 @@ static bool from_task(const struct run_inputs *in, const json_t *ch, const char 
 		json_array_append_new(list, a);
 	}
 	if (json_array_size(list) == before)
-		return err_set(e, ERR_TASK_NOT_FOUND, "%s: task %s has left no output '%s' at this party", at,
-			       task, key);
+		return err_set(e, ERR_TASK_NOT_FOUND,
+			       "%s: task %s has left no output '%s' at this party", at, task, key);
 	return true;
 }
 
-static bool from_models(const struct run *r, const struct run_inputs *in, const json_t *ch, const char *at,
-			json_t *list, struct err *e)
+static bool from_models(const struct run *r, const struct run_inputs *in, const json_t *ch,
+			const char *at, json_t *list, struct err *e)
 {
 	const char *task = js_str(ch, "producer_task", "");
 	const char *key = js_str(ch, "output_artifact_key", "");
@@ -175,7 +184,8 @@ static bool from_models(const struct run *r, const struct run_inputs *in, const 
 		    !str_eq(js_str(row, "task_name", ""), task) ||
 		    !str_eq(js_str(row, "output_key", ""), key))
 			continue;
-		char *uri = mem_printf("file://%s/%s", r->node->conf->data_dir, js_str(row, "path", ""));
+		char *uri =
+		    mem_printf("file://%s/%s", r->node->conf->data_dir, js_str(row, "path", ""));
 		json_t *a = json_pack("{s:s, s:s, s:O}", "uri", uri, "type_name",
 				      js_str(row, "type_name", ""), "metadata",
 				      json_object_get(row, "metadata"));
@@ -189,8 +199,8 @@ static bool from_models(const struct run *r, const struct run_inputs *in, const 
 	return true;
 }
 
-static bool resolve_channel(const struct run *r, const struct run_inputs *in, const json_t *ch, const char *at,
-			    json_t *list, struct err *e)
+static bool resolve_channel(const struct run *r, const struct run_inputs *in, const json_t *ch,
+			    const char *at, json_t *list, struct err *e)
 {
 	if (js_str(ch, "model_id", NULL) != NULL)
 		return from_models(r, in, ch, at, list, e);
@@ -209,8 +219,8 @@ static json_t *describe(const struct run *r, const char *side, const char *group
 	return json_object_get(json_object_get(json_object_get(r->desc, side), group), key);
 }
 
-static bool resolve_group(const struct run *r, const struct run_inputs *in, const char *group, json_t *out,
-			  struct err *e)
+static bool resolve_group(const struct run *r, const struct run_inputs *in, const char *group,
+			  json_t *out, struct err *e)
 {
 	json_t *keys = json_object_get(json_object_get(r->config, "inputs"), group);
 	const char *key;
@@ -229,7 +239,8 @@ static bool resolve_group(const struct run *r, const struct run_inputs *in, cons
 		free(at);
 		const json_t *d = describe(r, "input_artifacts", group, key);
 		if (!ok && e->code == ERR_TASK_NOT_FOUND && js_bool(d, "optional", false)) {
-			json_decref(list); /* its producer had nothing to give, and the component can do without */
+			json_decref(list); /* its producer had nothing to give, and the component
+					      can do without */
 			continue;
 		}
 		if (!ok) {
@@ -265,8 +276,9 @@ static bool lists(const json_t *list, const char *s)
 static char *data_uri(const struct run *r, const char *key, const char *index)
 {
 	if (is_native(r))
-		return mem_printf("file://%s/tables/%s/%s/%d/%s_%s/%s%s", r->node->conf->data_dir, r->job_id,
-				  r->task_name, r->attempt, r->role, r->party_id, key, index);
+		return mem_printf("file://%s/tables/%s/%s/%d/%s_%s/%s%s", r->node->conf->data_dir,
+				  r->job_id, r->task_name, r->attempt, r->role, r->party_id, key,
+				  index);
 	char uuid[33];
 	str_random_hex(uuid, 16);
 	return mem_printf("standalone:///%s_%s/%s%s", r->job_id, r->task_name, uuid, index);
@@ -286,7 +298,8 @@ static json_t *output_of(const struct run *r, const char *group, const char *key
 		uri = data_uri(r, key, index);
 	else if (str_eq(type, "json_metric"))
 		uri = mem_printf("http://%s/v2/worker/metric/save/%s%s%s",
-				 c->http_address != NULL ? c->http_address : c->http_listen, r->execution_id,
+				 c->http_address != NULL ? c->http_address : c->http_listen,
+				 r->execution_id,
 				 is_native(r) ? "" : "?token=", is_native(r) ? "" : r->token);
 	else
 		uri = mem_printf("file://%s/output/%s/%s%s", r->work_dir, key, type, index);
@@ -302,7 +315,8 @@ static json_t *build_outputs(const struct run *r)
 	json_t *out = json_object();
 
 	for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
-		json_t *all = json_object_get(json_object_get(r->desc, "output_artifacts"), groups[g]);
+		json_t *all =
+		    json_object_get(json_object_get(r->desc, "output_artifacts"), groups[g]);
 		const char *key;
 		json_t *d;
 		json_object_foreach (all, key, d) {
@@ -336,20 +350,24 @@ static json_t *federation(const struct run *r)
 		size_t k;
 		json_t *party_id;
 		json_array_foreach (json_object_get(p, "party_id"), k, party_id)
-			json_array_append_new(all, json_pack("{s:s, s:O}", "role", js_str(p, "role", ""),
-							     "partyid", party_id));
+			json_array_append_new(all,
+					      json_pack("{s:s, s:O}", "role", js_str(p, "role", ""),
+							"partyid", party_id));
 	}
-	json_t *meta = json_pack("{s:s, s:{s:{s:s, s:s}, s:o}}", "federation_id", id, "parties", "local", "role",
-				 r->role, "partyid", r->party_id, "parties", all);
+	json_t *meta = json_pack("{s:s, s:{s:{s:s, s:s}, s:o}}", "federation_id", id, "parties",
+				 "local", "role", r->role, "partyid", r->party_id, "parties", all);
 	free(id);
 	if (is_native(r)) {
-		char *url = mem_printf("http://%s", c->http_address != NULL ? c->http_address : c->http_listen);
+		char *url = mem_printf("http://%s",
+				       c->http_address != NULL ? c->http_address : c->http_listen);
 		json_object_set_new(meta, "norn_config",
-				    json_pack("{s:s, s:s, s:I}", "url", url, "execution_id", r->execution_id,
-					      "timeout_s", (json_int_t)r->timeout_s));
+				    json_pack("{s:s, s:s, s:I}", "url", url, "execution_id",
+					      r->execution_id, "timeout_s",
+					      (json_int_t)r->timeout_s));
 		free(url);
 	}
-	return json_pack("{s:s, s:o}", "type", is_native(r) ? "norn" : "standalone", "metadata", meta);
+	return json_pack("{s:s, s:o}", "type", is_native(r) ? "norn" : "standalone", "metadata",
+			 meta);
 }
 
 json_t *taskconf_build(const struct run *r, const struct run_inputs *in, struct err *e)
@@ -370,18 +388,20 @@ json_t *taskconf_build(const struct run *r, const struct run_inputs *in, struct 
 		return NULL;
 	}
 	char *task_id = mem_printf("%s_%s", r->job_id, r->task_name);
-	json_t *computing = json_pack("{s:s, s:{s:s, s:{s:s, s:i}}}", "type", "standalone", "metadata",
-				      "computing_id", r->execution_id, "options", "data_dir",
-				      r->node->conf->data_dir, "task_cores", r->cores > 0 ? r->cores : 1);
-	json_t *conf = json_pack("{s:{s:s, s:{}}, s:o, s:o, s:s, s:{}}", "device", "type", "CPU", "metadata",
-				 "computing", computing, "federation", federation(r), "storage",
-				 is_native(r) ? "file" : "standalone", "logger");
-	json_t *v = json_pack(
-	    "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:O, s:o, s:o, s:o, s:i}", "job_id", r->job_id, "task_id",
-	    task_id, "party_task_id", r->execution_id, "task_name", r->task_name, "component", r->component,
-	    "role", r->role, "party_id", r->party_id, "stage", js_str(r->config, "stage", "default"),
-	    "parameters", p, "input_artifacts", inputs, "output_artifacts", build_outputs(r), "conf", conf,
-	    "computing_partitions", r->partitions);
+	json_t *computing =
+	    json_pack("{s:s, s:{s:s, s:{s:s, s:i}}}", "type", "standalone", "metadata",
+		      "computing_id", r->execution_id, "options", "data_dir",
+		      r->node->conf->data_dir, "task_cores", r->cores > 0 ? r->cores : 1);
+	json_t *conf = json_pack("{s:{s:s, s:{}}, s:o, s:o, s:s, s:{}}", "device", "type", "CPU",
+				 "metadata", "computing", computing, "federation", federation(r),
+				 "storage", is_native(r) ? "file" : "standalone", "logger");
+	json_t *v =
+	    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:O, s:o, s:o, s:o, s:i}", "job_id",
+		      r->job_id, "task_id", task_id, "party_task_id", r->execution_id, "task_name",
+		      r->task_name, "component", r->component, "role", r->role, "party_id",
+		      r->party_id, "stage", js_str(r->config, "stage", "default"), "parameters", p,
+		      "input_artifacts", inputs, "output_artifacts", build_outputs(r), "conf", conf,
+		      "computing_partitions", r->partitions);
 	free(task_id);
 	if (v == NULL)
 		err_set(e, ERR_INTERNAL, "the configuration of the task could not be built");

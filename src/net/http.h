@@ -1,7 +1,8 @@
 /*
- * HTTP/1.1 server and client on libevent bufferevents, with one strict parser of our own (http_parse.h):
- * ambiguous framing is refused, every size and time is bounded, bodies over a route's memory limit are
- * spooled to a temporary file. One thread; callbacks never free the object that called them.
+ * HTTP/1.1 server and client on libevent bufferevents, with one strict parser of our own
+ * (http_parse.h): ambiguous framing is refused, every size and time is bounded, bodies over a
+ * route's memory limit are spooled to a temporary file. One thread; callbacks never free the object
+ * that called them.
  */
 #ifndef NORN_NET_HTTP_H
 #define NORN_NET_HTTP_H
@@ -16,13 +17,13 @@
 
 /* ---- limits, shared by both ends; a member that is 0 means its default ---- */
 struct http_limits {
-	size_t max_header_bytes;   /* start line and all headers; default 16 KiB */
-	size_t max_body_bytes;	   /* for routes that say 0; default 8 MiB */
-	int max_connections;	   /* default 16384 */
-	int header_timeout_ms;	   /* from the first byte to the last header; default 10 s */
-	int body_timeout_ms;	   /* without progress in the body; default 30 s */
-	int idle_timeout_ms;	   /* keep-alive; default 75 s */
-	int write_timeout_ms;	   /* a reader that takes nothing; default 30 s */
+	size_t max_header_bytes; /* start line and all headers; default 16 KiB */
+	size_t max_body_bytes;   /* for routes that say 0; default 8 MiB */
+	int max_connections;     /* default 16384 */
+	int header_timeout_ms;   /* from the first byte to the last header; default 10 s */
+	int body_timeout_ms;     /* without progress in the body; default 30 s */
+	int idle_timeout_ms;     /* keep-alive; default 75 s */
+	int write_timeout_ms;    /* a reader that takes nothing; default 30 s */
 };
 extern const struct http_limits http_limits_default;
 
@@ -33,7 +34,7 @@ struct http_req; /* opaque; lives from dispatch until it was answered */
 typedef void http_handler(struct http_req *req, void *arg);
 
 enum http_route_flags {
-	HTTP_RAW_BODY = 1 << 0,	  /* body in memory, not parsed as JSON */
+	HTTP_RAW_BODY = 1 << 0,   /* body in memory, not parsed as JSON */
 	HTTP_SPOOL_BODY = 1 << 1, /* body goes to a temporary file: http_req_body_fd() */
 };
 
@@ -47,56 +48,69 @@ struct http_route {
 };
 
 struct http_server_opts {
-	const char *listen;    /* "127.0.0.1:9380", "[::1]:0", "unix:/path" */
-	struct tls_ctx *tls;   /* NULL: plain */
+	const char *listen;  /* "127.0.0.1:9380", "[::1]:0", "unix:/path" */
+	struct tls_ctx *tls; /* NULL: plain */
 	struct http_limits limits;
-	const char *spool_dir; /* for HTTP_SPOOL_BODY */
-	void *arg;	       /* given to every handler */
-	http_handler *not_found; /* unknown route or wrong method (http_req_path_known tells); may be NULL: 404/405 */
+	const char *spool_dir;   /* for HTTP_SPOOL_BODY */
+	void *arg;               /* given to every handler */
+	http_handler *not_found; /* unknown route or wrong method (http_req_path_known tells); may
+				    be NULL: 404/405 */
 	/* Called before the handler; false means it has answered. May be NULL. */
 	bool (*before)(struct http_req *req, const struct http_route *route, void *arg);
 };
 
 MUST_CHECK struct http_server *http_server_new(struct event_base *base,
 					       const struct http_server_opts *opts, struct err *e);
-/* Tables are const and outlive the server; first match wins. Doubled slashes in a path are folded and a
- * trailing slash is ignored before matching. */
+/* Tables are const and outlive the server; first match wins. Doubled slashes in a path are folded
+ * and a trailing slash is ignored before matching. */
 void http_server_routes(struct http_server *s, const struct http_route *routes, size_t n);
 int http_server_port(const struct http_server *s);
 void http_server_drain(struct http_server *s); /* stops accepting; open requests go on */
-/* With their handlers, or answered and not yet sent before the connection ends. 0 after a drain: all said. */
+/* With their handlers, or answered and not yet sent before the connection ends. 0 after a drain:
+ * all said. */
 int http_server_open_requests(const struct http_server *s);
 void http_server_free(struct http_server *s);
 
 const char *http_req_method(const struct http_req *r);
-const char *http_req_path(const struct http_req *r);	/* decoded, normalised */
-const char *http_req_header(const struct http_req *r, const char *name); /* any case; '_' equals '-'; NULL */
-const char *http_req_query(const struct http_req *r, const char *key);	/* first value, NULL when absent */
+const char *http_req_path(const struct http_req *r); /* decoded, normalised */
+const char *http_req_header(const struct http_req *r,
+			    const char *name); /* any case; '_' equals '-'; NULL */
+const char *http_req_query(const struct http_req *r,
+			   const char *key); /* first value, NULL when absent */
 size_t http_req_query_count(const struct http_req *r);
 void http_req_query_at(const struct http_req *r, size_t i, const char **key, const char **value);
 const char *http_req_part(const struct http_req *r, const char *name); /* value of "{name}" */
-json_t *http_req_json(const struct http_req *r); /* borrowed; NULL when the body is absent or not JSON type */
+json_t *http_req_json(
+    const struct http_req *r); /* borrowed; NULL when the body is absent or not JSON type */
 const char *http_req_body(const struct http_req *r, size_t *len);
-int http_req_body_fd(const struct http_req *r);	 /* spooled body, positioned at 0; -1 */
-const struct tls_identity *http_req_identity(const struct http_req *r); /* NULL on plain connections */
-const char *http_req_id(const struct http_req *r);   /* request id: from X-Request-Id when sane, else made */
+int http_req_body_fd(const struct http_req *r); /* spooled body, positioned at 0; -1 */
+const struct tls_identity *
+http_req_identity(const struct http_req *r); /* NULL on plain connections */
+const char *
+http_req_id(const struct http_req *r); /* request id: from X-Request-Id when sane, else made */
 const char *http_req_remote(const struct http_req *r); /* "127.0.0.1:53123" */
-bool http_req_path_known(const struct http_req *r);  /* in not_found: the path exists with another method */
-bool http_req_bad_json(const struct http_req *r, const char **why); /* the body was JSON type and malformed */
-void *http_req_arg(const struct http_req *r);	     /* opts.arg */
-/* The client went away before the answer: cb is called once. The request must still be answered (no-op). */
+bool http_req_path_known(
+    const struct http_req *r); /* in not_found: the path exists with another method */
+bool http_req_bad_json(const struct http_req *r,
+		       const char **why);     /* the body was JSON type and malformed */
+void *http_req_arg(const struct http_req *r); /* opts.arg */
+/* The client went away before the answer: cb is called once. The request must still be answered
+ * (no-op). */
 void http_req_on_close(struct http_req *r, void (*cb)(void *arg), void *arg);
 
 /* Answer exactly once, then r is gone. Content-Type is sent as given. */
-void http_reply(struct http_req *r, int status, const char *content_type, const void *data, size_t len);
-void http_reply_json(struct http_req *r, int status, json_t *v); /* steals v; keys sorted, newline at the end */
-void http_reply_header(struct http_req *r, const char *name, const char *value); /* before the answer */
+void http_reply(struct http_req *r, int status, const char *content_type, const void *data,
+		size_t len);
+void http_reply_json(struct http_req *r, int status,
+		     json_t *v); /* steals v; keys sorted, newline at the end */
+void http_reply_header(struct http_req *r, const char *name,
+		       const char *value); /* before the answer */
 /* Sends a file of known size with sendfile-like chunking and bounded memory; closes fd. */
 void http_reply_fd(struct http_req *r, int status, const char *content_type, int fd, int64_t len);
-/* Streaming: start, any number of chunks, end. on_room is called when the output queue has drained below
- * 64 KiB; until then http_reply_chunk returns false ("enough for now"; the data was still taken). When the
- * client has gone, chunks are dropped and true is returned; a stream that waits for room gets its on_room,
- * unless it has an on_close. */
+/* Streaming: start, any number of chunks, end. on_room is called when the output queue has drained
+ * below 64 KiB; until then http_reply_chunk returns false ("enough for now"; the data was still
+ * taken). When the client has gone, chunks are dropped and true is returned; a stream that waits
+ * for room gets its on_room, unless it has an on_close. */
 void http_reply_start(struct http_req *r, int status, const char *content_type,
 		      void (*on_room)(struct http_req *r, void *arg), void *arg);
 bool http_reply_chunk(struct http_req *r, const void *data, size_t len);
@@ -109,9 +123,9 @@ struct http_response {
 	const struct err *error; /* NULL when an HTTP answer arrived whole */
 	int status;
 	const char *content_type; /* "" when absent */
-	const char *body;	  /* NUL-terminated */
+	const char *body;         /* NUL-terminated */
 	size_t body_len;
-	json_t *json;		  /* borrowed; parsed when the type is JSON, else NULL */
+	json_t *json;                    /* borrowed; parsed when the type is JSON, else NULL */
 	const struct tls_identity *peer; /* on TLS */
 };
 typedef void http_response_cb(const struct http_response *res, void *arg);
@@ -120,14 +134,14 @@ struct http_call {
 	const char *method;
 	const char *url; /* http://host:port/path?query, https://..., or unix:/sock:/path?query */
 	const char *const *headers; /* name, value, name, value, ..., NULL; may be NULL */
-	const void *body; /* copied */
+	const void *body;           /* copied */
 	size_t body_len;
 	const char *content_type; /* NULL: application/json when there is a body */
 	const char *expect_party; /* https: the certificate must speak for it; NULL: any */
-	int timeout_ms;	  /* for the whole call; 0: 30 s */
-	size_t max_body_bytes; /* 0: 64 MiB */
-	/* Optional: the body of a 2xx answer in parts as they come (then res->body is empty). false ends the
-	 * call with ERR_IO. It may cancel its own call. */
+	int timeout_ms;           /* for the whole call; 0: 30 s */
+	size_t max_body_bytes;    /* 0: 64 MiB */
+	/* Optional: the body of a 2xx answer in parts as they come (then res->body is empty). false
+	 * ends the call with ERR_IO. It may cancel its own call. */
 	bool (*on_data)(const void *data, size_t len, void *arg);
 };
 
@@ -135,10 +149,12 @@ MUST_CHECK struct http_client *http_client_new(struct event_base *base, struct t
 					       int max_idle_per_host, struct err *e);
 /* Calls that are open get their callback, with an error, from inside this. */
 void http_client_free(struct http_client *c);
-/* NULL only while the client is being freed; cb then never comes. Else cb is always called exactly once, never from inside this call. Returns a handle for http_call_cancel
- * (valid until cb), which makes cb never come. A stale keep-alive connection is retried once on a fresh
- * one if no byte of an answer was seen. */
-void *http_call_start(struct http_client *c, const struct http_call *call, http_response_cb *cb, void *arg);
+/* NULL only while the client is being freed; cb then never comes. Else cb is always called exactly
+ * once, never from inside this call. Returns a handle for http_call_cancel (valid until cb), which
+ * makes cb never come. A stale keep-alive connection is retried once on a fresh one if no byte of
+ * an answer was seen. */
+void *http_call_start(struct http_client *c, const struct http_call *call, http_response_cb *cb,
+		      void *arg);
 void http_call_cancel(struct http_client *c, void *handle);
 
 #endif

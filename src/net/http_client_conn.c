@@ -360,9 +360,9 @@ void call_connect(struct client_call *call, bool fresh)
 	struct client_conn *conn;
 
 	if (!fresh) {
-		TAILQ_FOREACH(conn, &call->pool->idle, link)
-		if (speaks_for(conn, call->expect_party))
-			break;
+		TAILQ_FOREACH (conn, &call->pool->idle, link)
+			if (speaks_for(conn, call->expect_party))
+				break;
 		if (conn != NULL) {
 			unlink_conn(conn);
 			conn->call = call;

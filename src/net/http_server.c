@@ -100,8 +100,8 @@ static void on_kick(evutil_socket_t fd, short what, void *arg)
 	/* Those kicked meanwhile wait for the next round, so that input and output get their turn.
 	 */
 	size_t n = 0;
-	TAILQ_FOREACH(c, &s->kicks, kick_link)
-	n++;
+	TAILQ_FOREACH (c, &s->kicks, kick_link)
+		n++;
 	while (n-- > 0 && (c = TAILQ_FIRST(&s->kicks)) != NULL) {
 		TAILQ_REMOVE(&s->kicks, c, kick_link);
 		c->kicked = false;
@@ -406,9 +406,9 @@ int http_server_open_requests(const struct http_server *s)
 	const struct http_conn *c;
 	int unsent = 0;
 
-	TAILQ_FOREACH(c, &s->busy, link)
-	if (c->state == CONN_FLUSH)
-		unsent++;
+	TAILQ_FOREACH (c, &s->busy, link)
+		if (c->state == CONN_FLUSH)
+			unsent++;
 	return s->n_open + unsent;
 }
 

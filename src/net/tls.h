@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TLS_PARTIES_MAX 64
+#define TLS_PARTIES_MAX  64
 #define TLS_PARTY_ID_MAX 64
 
 struct tls_identity {
@@ -28,7 +28,8 @@ struct tls_ctx; /* opaque: one SSL_CTX for serving, one for calling, both verify
 MUST_CHECK struct tls_ctx *tls_ctx_new(const char *ca_file, const char *cert_file,
 				       const char *key_file, struct err *e);
 void tls_ctx_free(struct tls_ctx *c);
-MUST_CHECK bool tls_ctx_reload(struct tls_ctx *c, struct err *e); /* new connections use the new files */
+MUST_CHECK bool tls_ctx_reload(struct tls_ctx *c,
+			       struct err *e); /* new connections use the new files */
 const struct tls_identity *tls_ctx_own(const struct tls_ctx *c);
 
 MUST_CHECK SSL *tls_server_ssl(struct tls_ctx *c, struct err *e);
@@ -43,8 +44,8 @@ void tls_error_text_code(SSL *ssl, unsigned long code, char *out, size_t size);
 
 /* A demo CA and site certificates (EC P-256). Never overwrites an existing file. */
 MUST_CHECK bool tls_make_ca(const char *dir, const char *name, int days, struct err *e);
-/* Writes <dir>/<name>.crt and .key; reads <ca_dir>/ca.crt and ca.key. days may be <= 0 (expired, for
- * tests). hosts: DNS names or IP addresses, may be none. */
+/* Writes <dir>/<name>.crt and .key; reads <ca_dir>/ca.crt and ca.key. days may be <= 0 (expired,
+ * for tests). hosts: DNS names or IP addresses, may be none. */
 MUST_CHECK bool tls_make_cert(const char *ca_dir, const char *dir, const char *name,
 			      const char *const *parties, size_t n_parties,
 			      const char *const *hosts, size_t n_hosts, int days, struct err *e);

@@ -115,8 +115,7 @@ static const json_t *find_provider(json_t *providers, const char *text, const ch
 	const char *key;
 	json_t *p;
 
-	json_object_foreach(providers, key, p)
-	{
+	json_object_foreach (providers, key, p) {
 		if (provider_fits(text, p) &&
 		    (best == NULL ||
 		     version_cmp(js_str(best, "version", ""), js_str(p, "version", "")) < 0)) {
@@ -144,8 +143,7 @@ static void unknown(json_t *among, const char *what, const char *wanted, const c
 	const char *key;
 	json_t *v;
 
-	json_object_foreach(among, key, v)
-	{
+	json_object_foreach (among, key, v) {
 		if (n++ < 12)
 			buf_printf(&known, "%s%s", known.len > 0 ? ", " : "", key);
 		if (strlen(key) > NEAR_MAX || strlen(wanted) > NEAR_MAX)

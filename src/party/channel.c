@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUTE_TTL_MS	10000
+#define ROUTE_TTL_MS    10000
 #define POP_TIMEOUT_MAX 60000
 
 static size_t box_limit(const struct channel *c)
@@ -95,9 +95,9 @@ void channel_free(struct node *n)
 	n->channel = NULL;
 }
 
-void channel_open(struct channel *c, const char *execution_id, const char *job_id, const char *task_name,
-		  int attempt, const char *role, const char *party_id, const char *token,
-		  const struct channel_party *parties, size_t n_parties)
+void channel_open(struct channel *c, const char *execution_id, const char *job_id,
+		  const char *task_name, int attempt, const char *role, const char *party_id,
+		  const char *token, const struct channel_party *parties, size_t n_parties)
 {
 	struct mailbox *b = mem_zalloc(sizeof(*b));
 
@@ -129,10 +129,12 @@ void channel_close(struct channel *c, const char *execution_id)
 		mailbox_free(b);
 }
 
-const struct channel_party *channel_find_party(const struct mailbox *b, const char *role, const char *party_id)
+const struct channel_party *channel_find_party(const struct mailbox *b, const char *role,
+					       const char *party_id)
 {
 	for (size_t i = 0; i < b->n_inboxes; i++) {
-		if (str_eq(b->inboxes[i].from.role, role) && str_eq(b->inboxes[i].from.party_id, party_id))
+		if (str_eq(b->inboxes[i].from.role, role) &&
+		    str_eq(b->inboxes[i].from.party_id, party_id))
 			return &b->inboxes[i].from;
 	}
 	return NULL;
@@ -141,7 +143,8 @@ const struct channel_party *channel_find_party(const struct mailbox *b, const ch
 static struct inbox *find_inbox(struct mailbox *b, const char *role, const char *party_id)
 {
 	for (size_t i = 0; i < b->n_inboxes; i++) {
-		if (str_eq(b->inboxes[i].from.role, role) && str_eq(b->inboxes[i].from.party_id, party_id))
+		if (str_eq(b->inboxes[i].from.role, role) &&
+		    str_eq(b->inboxes[i].from.party_id, party_id))
 			return &b->inboxes[i];
 	}
 	return NULL;
@@ -184,7 +187,8 @@ static void answer_frame(struct http_req *r, const struct frame *f)
 
 void channel_execution_id(const struct frame_in *f, char *out, size_t size)
 {
-	snprintf(out, size, "%s_%s_%d_%s_%s", f->job_id, f->task_name, f->attempt, f->dst.role, f->dst.party_id);
+	snprintf(out, size, "%s_%s_%d_%s_%s", f->job_id, f->task_name, f->attempt, f->dst.role,
+		 f->dst.party_id);
 }
 
 bool channel_deliver(struct channel *c, const struct frame_in *f, struct err *e)
@@ -197,13 +201,13 @@ bool channel_deliver(struct channel *c, const struct frame_in *f, struct err *e)
 		return err_set(e, ERR_TASK_NOT_FOUND, "No found task: execution_id[%s]", id);
 	struct inbox *in = find_inbox(b, f->src.role, f->src.party_id);
 	if (in == NULL)
-		return err_set(e, ERR_API_PERMISSION, "%s %s takes no part in this task", f->src.role,
-			       f->src.party_id);
+		return err_set(e, ERR_API_PERMISSION, "%s %s takes no part in this task",
+			       f->src.role, f->src.party_id);
 	if (f->seq < in->next_seq)
 		return true; /* sent again because the answer was lost */
 	if (f->seq > in->next_seq)
-		return err_set(e, ERR_CONFLICT, "frame %lld came before frame %lld", (long long)f->seq,
-			       (long long)in->next_seq);
+		return err_set(e, ERR_CONFLICT, "frame %lld came before frame %lld",
+			       (long long)f->seq, (long long)in->next_seq);
 	if (b->bytes + f->len > box_limit(c) && b->bytes > 0)
 		return err_set(e, ERR_LIMIT, "the receiver's mailbox is full (peer.channel_mb)");
 	struct frame *n = mem_zalloc(sizeof(*n) + f->len);
@@ -230,7 +234,8 @@ struct mailbox *channel_authenticate(struct http_req *r)
 	struct mailbox *b = id == NULL || c == NULL ? NULL : map_get(c->boxes, id);
 
 	if (b == NULL) {
-		reply_code(r, ERR_TASK_NOT_FOUND, "No found task: execution_id[%s]", id == NULL ? "" : id);
+		reply_code(r, ERR_TASK_NOT_FOUND, "No found task: execution_id[%s]",
+			   id == NULL ? "" : id);
 		return NULL;
 	}
 	size_t n = strlen(b->token);
@@ -274,9 +279,9 @@ static void park(struct inbox *in, struct http_req *r, int64_t seq, int64_t time
 static void handle_pop(struct http_req *r, void *arg)
 {
 	static const struct param params[] = {
-		{"execution_id", P_STR, true, NULL}, {"from_role", P_STR, true, NULL},
-		{"from_party", P_STR, true, NULL},   {"seq", P_INT, true, NULL},
-		{"timeout_ms", P_INT, false, "30000"},
+	    {"execution_id", P_STR, true, NULL},   {"from_role", P_STR, true, NULL},
+	    {"from_party", P_STR, true, NULL},     {"seq", P_INT, true, NULL},
+	    {"timeout_ms", P_INT, false, "30000"},
 	};
 	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
 	struct mailbox *b = p == NULL ? NULL : channel_authenticate(r);
@@ -305,8 +310,8 @@ static void handle_pop(struct http_req *r, void *arg)
 		return;
 	}
 	if (seq != in->next_seq) {
-		reply_code(r, ERR_CONFLICT, "frame %lld is gone; the next one is %lld", (long long)seq,
-			   (long long)in->next_seq);
+		reply_code(r, ERR_CONFLICT, "frame %lld is gone; the next one is %lld",
+			   (long long)seq, (long long)in->next_seq);
 		return;
 	}
 	if (timeout_ms <= 0) {
@@ -327,7 +332,8 @@ static bool fail_box(const char *key, void *value, void *arg)
 	const struct failing *f = arg;
 
 	for (size_t i = 0; i < b->n_inboxes; i++) {
-		if (b->inboxes[i].parked != NULL && str_eq(b->inboxes[i].from.party_id, f->party_id))
+		if (b->inboxes[i].parked != NULL &&
+		    str_eq(b->inboxes[i].from.party_id, f->party_id))
 			reply_err(unpark(&b->inboxes[i]), f->e);
 	}
 	return true;
@@ -341,8 +347,9 @@ void channel_fail_parked(struct channel *c, const char *party_id, const struct e
 }
 
 const struct http_route channel_worker_routes[] = {
-	{"POST", "/v2/worker/channel/push", channel_handle_push, HTTP_RAW_BODY, CHANNEL_FRAME_MAX,
-	 "A frame to another party of the task"},
-	{"GET", "/v2/worker/channel/pop", handle_pop, 0, 0, "The next frame from another party of the task"},
+    {"POST", "/v2/worker/channel/push", channel_handle_push, HTTP_RAW_BODY, CHANNEL_FRAME_MAX,
+     "A frame to another party of the task"},
+    {"GET", "/v2/worker/channel/pop", handle_pop, 0, 0,
+     "The next frame from another party of the task"},
 };
 const size_t channel_worker_n_routes = ARRAY_LEN(channel_worker_routes);

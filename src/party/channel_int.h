@@ -1,5 +1,5 @@
-/* Inside of the channel: mailboxes (channel.c), sending (channel_push.c), looking after silent peers
- * (channel_probe.c). */
+/* Inside of the channel: mailboxes (channel.c), sending (channel_push.c), looking after silent
+ * peers (channel_probe.c). */
 #ifndef NORN_PARTY_CHANNEL_INT_H
 #define NORN_PARTY_CHANNEL_INT_H
 
@@ -75,12 +75,14 @@ struct frame_in {
 
 void channel_execution_id(const struct frame_in *f, char *out, size_t size);
 /* Puts a frame into a mailbox of this node. A frame that came before is taken again without effect.
- * ERR_TASK_NOT_FOUND: no such mailbox here; ERR_LIMIT: full, try again; ERR_CONFLICT: out of order. */
+ * ERR_TASK_NOT_FOUND: no such mailbox here; ERR_LIMIT: full, try again; ERR_CONFLICT: out of order.
+ */
 MUST_CHECK bool channel_deliver(struct channel *c, const struct frame_in *f, struct err *e);
 
 /* The mailbox of a worker's request, whose token is right; else answers and returns NULL. */
 struct mailbox *channel_authenticate(struct http_req *r);
-const struct channel_party *channel_find_party(const struct mailbox *b, const char *role, const char *party_id);
+const struct channel_party *channel_find_party(const struct mailbox *b, const char *role,
+					       const char *party_id);
 
 http_handler channel_handle_push; /* channel_push.c */
 

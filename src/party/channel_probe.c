@@ -1,7 +1,8 @@
 /*
- * A component that waits for a message cannot tell a slow peer from a dead network. While a pop has been parked
- * for some seconds, the sender's site is asked for a sign of life; when it has not given one for peer.gone_s, the
- * pop fails. The end of the peer's process itself is the scheduler's business.
+ * A component that waits for a message cannot tell a slow peer from a dead network. While a pop has
+ * been parked for some seconds, the sender's site is asked for a sign of life; when it has not
+ * given one for peer.gone_s, the pop fails. The end of the peer's process itself is the scheduler's
+ * business.
  */
 #include "base/clock.h"
 #include "base/log.h"

@@ -65,7 +65,8 @@ static void retry(struct push *p)
 	evtimer_add(p->timer, &tv);
 }
 
-/* The frame did not get there. Not started yet and full are temporary; not reached is so for a while. */
+/* The frame did not get there. Not started yet and full are temporary; not reached is so for a
+ * while. */
 static void not_taken(struct push *p, enum err_code code, const char *text)
 {
 	struct node *n = p->c->node;
@@ -88,8 +89,8 @@ static void not_taken(struct push *p, enum err_code code, const char *text)
 		p->unreached_since_ms = now_ms;
 	if (now_ms - p->unreached_since_ms > n->conf->peer_gone_s * 1000) {
 		char why[ERR_MSG_MAX];
-		snprintf(why, sizeof(why), "party %s could not be reached for %lld s: %s", p->f.dst.party_id,
-			 (long long)n->conf->peer_gone_s, text);
+		snprintf(why, sizeof(why), "party %s could not be reached for %lld s: %s",
+			 p->f.dst.party_id, (long long)n->conf->peer_gone_s, text);
 		finish(p, ERR_FEDERATED, why);
 		return;
 	}
@@ -115,8 +116,8 @@ static void add_query(struct buf *b, const char *key, const char *value)
 {
 	buf_printf(b, "%c%s=", b->len == 0 ? '?' : '&', key);
 	for (const unsigned char *s = (const unsigned char *)value; *s != '\0'; s++) {
-		if ((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
-		    *s == '_' || *s == '-' || *s == '.')
+		if ((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') ||
+		    (*s >= '0' && *s <= '9') || *s == '_' || *s == '-' || *s == '.')
 			buf_addc(b, (char)*s);
 		else
 			buf_printf(b, "%%%02X", *s);
@@ -149,7 +150,8 @@ static void post(struct push *p, const char *url, const char *dest_party)
 				       .url = url,
 				       .path = path,
 				       .job_id = p->f.job_id};
-	p->call = peer_post(p->c->node, &call, p->f.data, p->f.len, "application/octet-stream", on_answer, p);
+	p->call = peer_post(p->c->node, &call, p->f.data, p->f.len, "application/octet-stream",
+			    on_answer, p);
 	free(path);
 	buf_free(&q);
 }
@@ -173,8 +175,8 @@ static void on_node(struct db_result *res, void *arg)
 		finish(p, ERR_CONFLICT, "the receiver's attempt is over");
 		return;
 	}
-	if (str_eq(db_get(res, 0, 0, "node_id"), p->c->node->id) || !db_get_bool(res, 0, 0, "alive") ||
-	    *db_get(res, 0, 0, "address") == '\0') {
+	if (str_eq(db_get(res, 0, 0, "node_id"), p->c->node->id) ||
+	    !db_get_bool(res, 0, 0, "alive") || *db_get(res, 0, 0, "address") == '\0') {
 		not_taken(p, ERR_TASK_NOT_FOUND, "the receiver's node does not answer");
 		return;
 	}
@@ -216,7 +218,8 @@ static void on_route(struct db_result *res, void *arg)
 	}
 	if (db_rows(res, 0) == 0) {
 		char why[160];
-		snprintf(why, sizeof(why), "no route to party %s: add one with `norn site add %s URL`",
+		snprintf(why, sizeof(why),
+			 "no route to party %s: add one with `norn site add %s URL`",
 			 p->f.dst.party_id, p->f.dst.party_id);
 		not_taken(p, ERR_FEDERATED, why);
 		return;
@@ -303,8 +306,9 @@ static bool tag_fits(const char *tag)
 void channel_handle_push(struct http_req *r, void *arg)
 {
 	static const struct param params[] = {
-		{"execution_id", P_STR, true, NULL}, {"to_role", P_STR, true, NULL}, {"to_party", P_STR, true, NULL},
-		{"tag", P_STR, true, NULL},	     {"seq", P_INT, true, NULL},     {"more", P_BOOL, false, "false"},
+	    {"execution_id", P_STR, true, NULL}, {"to_role", P_STR, true, NULL},
+	    {"to_party", P_STR, true, NULL},     {"tag", P_STR, true, NULL},
+	    {"seq", P_INT, true, NULL},          {"more", P_BOOL, false, "false"},
 	};
 	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
 	struct mailbox *b = p == NULL ? NULL : channel_authenticate(r);
@@ -320,17 +324,18 @@ void channel_handle_push(struct http_req *r, void *arg)
 	if (to == NULL) {
 		reply_code(r, ERR_API_PARAMETER, "%s %s takes no part in this task", role, party);
 	} else if (!tag_fits(json_string_value(json_object_get(p, "tag")))) {
-		reply_code(r, ERR_API_PARAMETER, "tag: at most %d printable ASCII characters", CHANNEL_TAG_MAX);
+		reply_code(r, ERR_API_PARAMETER, "tag: at most %d printable ASCII characters",
+			   CHANNEL_TAG_MAX);
 	} else {
 		const struct frame_in f = {
-			.job_id = b->job_id,
-			.task_name = b->task_name,
-			.attempt = b->attempt,
-			.src = b->own,
-			.dst = *to,
-			.tag = json_string_value(json_object_get(p, "tag")),
-			.seq = json_integer_value(json_object_get(p, "seq")),
-			.more = json_is_true(json_object_get(p, "more")),
+		    .job_id = b->job_id,
+		    .task_name = b->task_name,
+		    .attempt = b->attempt,
+		    .src = b->own,
+		    .dst = *to,
+		    .tag = json_string_value(json_object_get(p, "tag")),
+		    .seq = json_integer_value(json_object_get(p, "seq")),
+		    .more = json_is_true(json_object_get(p, "more")),
 		};
 		start(r, &f, false);
 	}
@@ -340,10 +345,12 @@ void channel_handle_push(struct http_req *r, void *arg)
 void channel_handle_peer_push(struct http_req *r, void *arg)
 {
 	static const struct param params[] = {
-		{"job_id", P_STR, true, NULL},	 {"task_name", P_STR, true, NULL}, {"attempt", P_INT, true, NULL},
-		{"src_role", P_STR, true, NULL}, {"src_party", P_STR, true, NULL}, {"dst_role", P_STR, true, NULL},
-		{"dst_party", P_STR, true, NULL}, {"tag", P_STR, true, NULL},	   {"seq", P_INT, true, NULL},
-		{"more", P_BOOL, false, "false"}, {"hop", P_INT, false, "0"},
+	    {"job_id", P_STR, true, NULL},    {"task_name", P_STR, true, NULL},
+	    {"attempt", P_INT, true, NULL},   {"src_role", P_STR, true, NULL},
+	    {"src_party", P_STR, true, NULL}, {"dst_role", P_STR, true, NULL},
+	    {"dst_party", P_STR, true, NULL}, {"tag", P_STR, true, NULL},
+	    {"seq", P_INT, true, NULL},       {"more", P_BOOL, false, "false"},
+	    {"hop", P_INT, false, "0"},
 	};
 	struct node *n = request_node(r);
 	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
@@ -359,12 +366,14 @@ void channel_handle_peer_push(struct http_req *r, void *arg)
 	f.seq = json_integer_value(json_object_get(p, "seq"));
 	f.more = json_is_true(json_object_get(p, "more"));
 	str_copy(f.src.role, sizeof(f.src.role), json_string_value(json_object_get(p, "src_role")));
-	str_copy(f.src.party_id, sizeof(f.src.party_id), json_string_value(json_object_get(p, "src_party")));
+	str_copy(f.src.party_id, sizeof(f.src.party_id),
+		 json_string_value(json_object_get(p, "src_party")));
 	str_copy(f.dst.role, sizeof(f.dst.role), json_string_value(json_object_get(p, "dst_role")));
-	str_copy(f.dst.party_id, sizeof(f.dst.party_id), json_string_value(json_object_get(p, "dst_party")));
+	str_copy(f.dst.party_id, sizeof(f.dst.party_id),
+		 json_string_value(json_object_get(p, "dst_party")));
 	bool hop = json_integer_value(json_object_get(p, "hop")) > 0;
-	/* Between two nodes of one site the caller shows the site's own certificate and brings a frame of another
-	 * party, whose right to send it was checked by the first node. */
+	/* Between two nodes of one site the caller shows the site's own certificate and brings a
+	 * frame of another party, whose right to send it was checked by the first node. */
 	const struct tls_identity *id = http_req_identity(r);
 	bool own_node = hop && id != NULL && tls_identity_has(id, node_conf_own_party(n->conf));
 	if (!own_node && !request_speaks_for(r, f.src.party_id)) {
@@ -375,7 +384,8 @@ void channel_handle_peer_push(struct http_req *r, void *arg)
 	if (!str_is_name(f.job_id, 64) || !str_is_name(f.task_name, 50) || !tag_fits(f.tag)) {
 		reply_code(r, ERR_API_PARAMETER, "job_id, task_name or tag is not valid");
 	} else if (!node_serves(n, f.dst.party_id)) {
-		reply_code(r, ERR_API_PARAMETER, "party %s is not served by this site", f.dst.party_id);
+		reply_code(r, ERR_API_PARAMETER, "party %s is not served by this site",
+			   f.dst.party_id);
 	} else if (channel_deliver(n->channel, &f, &e)) {
 		reply_ok(r, NULL);
 	} else if (e.code != ERR_TASK_NOT_FOUND || hop) {

@@ -88,7 +88,8 @@ static void rerun(struct control *c, const json_t *local)
 
 /* ---- other parameters ---- */
 
-/* Lays the new parameters over those of the definition; in party_tasks too where a party has its own value. */
+/* Lays the new parameters over those of the definition; in party_tasks too where a party has its
+ * own value. */
 static bool lay_over(struct control *c, struct err *e)
 {
 	json_t *tasks = js_get(c->root, "dag.tasks");
@@ -99,17 +100,19 @@ static bool lay_over(struct control *c, struct err *e)
 	json_object_foreach (c->parameters, task, params) {
 		json_t *t = json_object_get(tasks, task);
 		if (t == NULL || !json_is_object(params))
-			return err_set(e, ERR_JOB_PARAMS,
-				       t == NULL ? "parameters.%s: the job has no such task"
-						 : "parameters.%s: an object {parameter: value} is needed",
-				       task);
+			return err_set(
+			    e, ERR_JOB_PARAMS,
+			    t == NULL ? "parameters.%s: the job has no such task"
+				      : "parameters.%s: an object {parameter: value} is needed",
+			    task);
 		if (!json_is_object(json_object_get(t, "parameters")))
 			json_object_set_new(t, "parameters", json_object());
 		json_object_update(json_object_get(t, "parameters"), params);
 		const char *site;
 		json_t *s;
 		json_object_foreach (sites, site, s) {
-			json_t *own = json_object_get(json_object_get(json_object_get(s, "tasks"), task), "parameters");
+			json_t *own = json_object_get(
+			    json_object_get(json_object_get(s, "tasks"), task), "parameters");
 			if (json_is_object(own))
 				json_object_update_existing(own, params);
 		}
@@ -183,7 +186,9 @@ static void on_found(struct db_result *res, void *arg)
 		if (id == NULL || !tls_identity_has(id, initiator)) {
 			struct err e;
 			err_set(&e, ERR_API_PERMISSION,
-				"No Permission: only the initiator of the job (party %s) may ask for that", initiator);
+				"No Permission: only the initiator of the job (party %s) may ask "
+				"for that",
+				initiator);
 			fail(c, &e);
 			return;
 		}
@@ -203,7 +208,8 @@ static void on_found(struct db_result *res, void *arg)
 	}
 }
 
-static void start(struct node *n, const struct control_opts *o, struct http_req *peer, control_cb *cb, void *arg)
+static void start(struct node *n, const struct control_opts *o, struct http_req *peer,
+		  control_cb *cb, void *arg)
 {
 	struct control *c = mem_zalloc(sizeof(*c));
 	struct db_batch *b;
@@ -258,14 +264,14 @@ void control_handle_scheduler(struct http_req *r, void *arg)
 		return;
 	const char *path = http_req_path(r);
 	const struct control_opts o = {
-		.what = str_ends(path, "/rerun")     ? CONTROL_RERUN
-			: str_ends(path, "/suspend") ? CONTROL_SUSPEND
-						     : CONTROL_RESUME,
-		.job_id = js_str(p, "job_id", ""),
-		.actor = "initiator",
-		.all = js_bool(p, "all", false),
-		.from = js_str(p, "from", NULL),
-		.parameters = json_object_get(p, "parameters"),
+	    .what = str_ends(path, "/rerun")     ? CONTROL_RERUN
+		    : str_ends(path, "/suspend") ? CONTROL_SUSPEND
+						 : CONTROL_RESUME,
+	    .job_id = js_str(p, "job_id", ""),
+	    .actor = "initiator",
+	    .all = js_bool(p, "all", false),
+	    .from = js_str(p, "from", NULL),
+	    .parameters = json_object_get(p, "parameters"),
 	};
 	start(request_node(r), &o, r, on_peer_answer, r);
 	json_decref(p);
@@ -366,8 +372,10 @@ static void on_again_scheduler(struct db_result *res, void *arg)
 	if (db_error(res) != NULL) {
 		reply_db_err(a->r, res);
 	} else if (db_rows(res, 0) == 0) {
-		reply_code(a->r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s],role[%s],party_id[%s]",
-			   js_str(a->p, "job_id", ""), js_str(a->p, "role", ""), js_str(a->p, "party_id", ""));
+		reply_code(a->r, ERR_JOB_NOT_FOUND,
+			   "No found job: job_id[%s],role[%s],party_id[%s]",
+			   js_str(a->p, "job_id", ""), js_str(a->p, "role", ""),
+			   js_str(a->p, "party_id", ""));
 	} else if (request_speaks_for(a->r, db_get(res, 0, 0, "scheduler_party_id"))) {
 		if (json_object_get(a->p, "dag") != NULL)
 			catalog_get(request_node(a->r), on_again_catalog, a);
@@ -381,8 +389,9 @@ static void on_again_scheduler(struct db_result *res, void *arg)
 void control_handle_partner_rerun(struct http_req *r, void *arg)
 {
 	static const struct param params[] = {
-		{"job_id", P_STR, true, NULL},	 {"role", P_STR, true, NULL}, {"party_id", P_STR, true, NULL},
-		{"attempt", P_INT, true, NULL}, {"dag", P_DICT, false, NULL}, {"attempts", P_DICT, false, NULL}};
+	    {"job_id", P_STR, true, NULL},   {"role", P_STR, true, NULL},
+	    {"party_id", P_STR, true, NULL}, {"attempt", P_INT, true, NULL},
+	    {"dag", P_DICT, false, NULL},    {"attempts", P_DICT, false, NULL}};
 	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
 	struct again *a;
 	struct db_batch *b;

@@ -1,6 +1,6 @@
 /*
- * What is asked of a job that this site schedules, after it was submitted: run it again, with other parameters if
- * wanted, suspend it, resume it; and the command by which its parties run it again.
+ * What is asked of a job that this site schedules, after it was submitted: run it again, with other
+ * parameters if wanted, suspend it, resume it; and the command by which its parties run it again.
  */
 #ifndef NORN_PARTY_CONTROL_H
 #define NORN_PARTY_CONTROL_H
@@ -14,12 +14,14 @@ struct control_opts {
 	enum control_what what;
 	const char *job_id;
 	const char *actor;
-	bool all;	     /* rerun: every task; else those that have not succeeded */
-	const char *from;    /* rerun: besides, this task and all behind it; NULL */
-	json_t *parameters;  /* rerun: {task: {parameter: value}} laid over the definition's; NULL, borrowed */
+	bool all;           /* rerun: every task; else those that have not succeeded */
+	const char *from;   /* rerun: besides, this task and all behind it; NULL */
+	json_t *parameters; /* rerun: {task: {parameter: value}} laid over the definition's; NULL,
+			       borrowed */
 };
 
-/* answer: a new reference to the whole envelope; NULL: this site does not schedule the job. Called once. */
+/* answer: a new reference to the whole envelope; NULL: this site does not schedule the job. Called
+ * once. */
 typedef void control_cb(json_t *answer, void *arg);
 void control_job(struct node *n, const struct control_opts *opts, control_cb *cb, void *arg);
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH	       32
+#define BATCH          32
 #define IDLE_MAX_MS    1000
 #define ERROR_WAIT_MS  500
 #define RETRY_FIRST_MS 200
@@ -50,7 +50,8 @@ struct outbox {
 
 /* ---- what answers mean ---- */
 
-static void created(const struct message *m, bool ok, enum err_code code, const char *text, struct db_batch *b)
+static void created(const struct message *m, bool ok, enum err_code code, const char *text,
+		    struct db_batch *b)
 {
 	db_add(b, Q_SCHED_CREATED);
 	db_int(b, m->job_no);
@@ -102,7 +103,8 @@ static void task_started(const struct message *m, bool ok, enum err_code code, c
 	db_bool(b, false);
 }
 
-static void refused(const struct message *m, bool ok, enum err_code code, const char *text, struct db_batch *b)
+static void refused(const struct message *m, bool ok, enum err_code code, const char *text,
+		    struct db_batch *b)
 {
 	if (ok)
 		return;
@@ -118,17 +120,17 @@ static void refused(const struct message *m, bool ok, enum err_code code, const 
 }
 
 static const struct command commands[] = {
-	{"job_create", "/v2/partner/job/create", created, true},
-	{"job_reserve", "/v2/partner/job/resource/apply", reserved, true},
-	{"job_release", "/v2/partner/job/resource/return", refused, false},
-	{"job_start", "/v2/partner/job/start", job_started, true},
-	{"job_finish", "/v2/partner/job/status/update", refused, false},
-	{"task_start", "/v2/partner/task/start", task_started, true},
-	{"task_stop", "/v2/partner/task/stop", refused, false},
-	{"task_report", "/v2/scheduler/task/report", refused, false},
-	{"resource_wake", "/v2/scheduler/job/wake", refused, false},
-	{"job_stop", "/v2/scheduler/job/stop", refused, false},
-	{"job_rerun", "/v2/partner/job/rerun", job_started, true},
+    {"job_create", "/v2/partner/job/create", created, true},
+    {"job_reserve", "/v2/partner/job/resource/apply", reserved, true},
+    {"job_release", "/v2/partner/job/resource/return", refused, false},
+    {"job_start", "/v2/partner/job/start", job_started, true},
+    {"job_finish", "/v2/partner/job/status/update", refused, false},
+    {"task_start", "/v2/partner/task/start", task_started, true},
+    {"task_stop", "/v2/partner/task/stop", refused, false},
+    {"task_report", "/v2/scheduler/task/report", refused, false},
+    {"resource_wake", "/v2/scheduler/job/wake", refused, false},
+    {"job_stop", "/v2/scheduler/job/stop", refused, false},
+    {"job_rerun", "/v2/partner/job/rerun", job_started, true},
 };
 
 static const struct command *find_command(const char *name)
@@ -192,8 +194,8 @@ static void try_later(struct message *m, const char *why)
 		wait_ms *= 2;
 	if (wait_ms > RETRY_MAX_MS)
 		wait_ms = RETRY_MAX_MS;
-	log_warn(&ctx, "%s did not reach party %s (try %d, again in %lld ms): %s", m->command->name, m->dest,
-		 m->tries, (long long)wait_ms, why);
+	log_warn(&ctx, "%s did not reach party %s (try %d, again in %lld ms): %s", m->command->name,
+		 m->dest, m->tries, (long long)wait_ms, why);
 	struct db_batch *b = db_batch_new(m->box->node->db);
 	db_add(b, Q_OUTBOX_FAILED);
 	db_int(b, m->no);
@@ -240,8 +242,9 @@ static void deliver(struct message *m, const char *url, bool too_late, const cha
 		return;
 	}
 	if (*url == '\0') {
-		snprintf(text, sizeof(text), "no route to party %s: add one with `norn site add %s URL`",
-			 m->dest, m->dest);
+		snprintf(text, sizeof(text),
+			 "no route to party %s: add one with `norn site add %s URL`", m->dest,
+			 m->dest);
 		try_later(m, text);
 		return;
 	}
@@ -316,7 +319,7 @@ static void on_claimed(struct db_result *r, void *arg)
 		m->command = find_command(db_get(r, 0, i, "command"));
 		m->body = db_get_json(r, 0, i, "body");
 		deliver(m, db_get(r, 0, i, "url"), db_get_bool(r, 0, i, "too_late"),
-		     db_get(r, 0, i, "last_error"));
+			db_get(r, 0, i, "last_error"));
 	}
 	if (n == BATCH || box->again) {
 		box->claiming = false;

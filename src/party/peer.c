@@ -33,14 +33,14 @@ void *peer_post(struct node *n, const struct peer_call *call, const void *body, 
 	}
 	headers[h] = NULL;
 	const struct http_call c = {
-		.method = "POST",
-		.url = url,
-		.headers = headers,
-		.body = body,
-		.body_len = len,
-		.content_type = content_type,
-		.expect_party = str_starts(call->url, "https://") ? call->dest_party : NULL,
-		.timeout_ms = call->timeout_ms > 0 ? call->timeout_ms : (int)n->conf->peer_timeout_ms,
+	    .method = "POST",
+	    .url = url,
+	    .headers = headers,
+	    .body = body,
+	    .body_len = len,
+	    .content_type = content_type,
+	    .expect_party = str_starts(call->url, "https://") ? call->dest_party : NULL,
+	    .timeout_ms = call->timeout_ms > 0 ? call->timeout_ms : (int)n->conf->peer_timeout_ms,
 	};
 	void *handle = http_call_start(n->http, &c, cb, arg);
 	free(url);
@@ -57,7 +57,8 @@ bool peer_answer(const struct http_response *res, enum err_code *code, char *tex
 	json_t *c = json_object_get(res->json, "code");
 	if (!json_is_integer(c)) {
 		*code = ERR_FEDERATED;
-		snprintf(text, size, "HTTP %d without an envelope: is this a Norn or FATE-Flow site?",
+		snprintf(text, size,
+			 "HTTP %d without an envelope: is this a Norn or FATE-Flow site?",
 			 res->status);
 		return false;
 	}

@@ -9,20 +9,20 @@
 struct peer_call {
 	const char *dest_party;
 	const char *src_party;
-	const char *url;  /* https://host:port of the party */
-	const char *path; /* may have a query */
+	const char *url;    /* https://host:port of the party */
+	const char *path;   /* may have a query */
 	const char *job_id; /* may be NULL */
-	const char *key;  /* idempotency key, may be NULL */
-	int timeout_ms;	  /* 0: peer.timeout_ms */
+	const char *key;    /* idempotency key, may be NULL */
+	int timeout_ms;     /* 0: peer.timeout_ms */
 };
 
-/* POST over mutual TLS; the answering certificate must speak for dest_party. content_type NULL is JSON.
- * Returns the handle of http_call_start; cb always comes once. */
+/* POST over mutual TLS; the answering certificate must speak for dest_party. content_type NULL is
+ * JSON. Returns the handle of http_call_start; cb always comes once. */
 void *peer_post(struct node *n, const struct peer_call *call, const void *body, size_t len,
 		const char *content_type, http_response_cb *cb, void *arg);
 
-/* true: the other site has answered: code and text of its envelope. false: it was not reached, or what came is no
- * envelope: text says why. */
+/* true: the other site has answered: code and text of its envelope. false: it was not reached, or
+ * what came is no envelope: text says why. */
 bool peer_answer(const struct http_response *res, enum err_code *code, char *text, size_t size);
 
 #endif

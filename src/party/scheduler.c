@@ -31,7 +31,8 @@ static void on_reported(struct db_result *res, void *arg)
 		reply_db_err(q->r, res);
 	} else if (!db_get_bool(res, 0, 0, "taken")) {
 		reply_code(q->r, ERR_TASK_UPDATE,
-			   "Update task status does not take effect: task_id[%s],task_version[%lld],status[%s]",
+			   "Update task status does not take effect: "
+			   "task_id[%s],task_version[%lld],status[%s]",
 			   js_str(q->p, "task_id", ""), (long long)js_int(q->p, "task_version", 0),
 			   js_str(q->p, "status", ""));
 	} else {
@@ -54,9 +55,9 @@ static void bind_optional_int(struct db_batch *b, const json_t *p, const char *k
 static void handle_report(struct http_req *r, void *arg)
 {
 	static const struct param params[] = {
-		{"job_id", P_STR, true, NULL},	     {"role", P_STR, true, NULL},
-		{"party_id", P_STR, true, NULL},     {"task_id", P_STR, true, NULL},
-		{"task_version", P_INT, true, NULL}, {"status", P_STR, true, NULL},
+	    {"job_id", P_STR, true, NULL},       {"role", P_STR, true, NULL},
+	    {"party_id", P_STR, true, NULL},     {"task_id", P_STR, true, NULL},
+	    {"task_version", P_INT, true, NULL}, {"status", P_STR, true, NULL},
 	};
 	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
 	struct report *q;
@@ -69,7 +70,8 @@ static void handle_report(struct http_req *r, void *arg)
 	task_id = js_str(p, "task_id", "");
 	n = strlen(js_str(p, "job_id", ""));
 	if (strncmp(task_id, js_str(p, "job_id", ""), n) != 0 || task_id[n] != '_') {
-		reply_code(r, ERR_API_PARAMETER, "task_id: '%s' is not of the form <job_id>_<task name>", task_id);
+		reply_code(r, ERR_API_PARAMETER,
+			   "task_id: '%s' is not of the form <job_id>_<task name>", task_id);
 		json_decref(p);
 		return;
 	}
@@ -120,7 +122,8 @@ static void on_stopped(struct db_result *res, void *arg)
 	report_free(q);
 }
 
-/* The caller must speak for a party of the job; the first of its parties in the job is the actor. */
+/* The caller must speak for a party of the job; the first of its parties in the job is the actor.
+ */
 static void on_stop_allowed(struct db_result *res, void *arg)
 {
 	struct report *q = arg;
@@ -166,8 +169,10 @@ static void handle_stop(struct http_req *r, void *arg)
 	const struct tls_identity *id = http_req_identity(r);
 	status = js_str(p, "stop_status", "");
 	if (id == NULL || id->n_parties == 0 ||
-	    (!str_eq(status, "canceled") && !str_eq(status, "failed") && !str_eq(status, "timeout"))) {
-		reply_code(r, ERR_API_PARAMETER, "stop_status: '%s' is not canceled, failed or timeout", status);
+	    (!str_eq(status, "canceled") && !str_eq(status, "failed") &&
+	     !str_eq(status, "timeout"))) {
+		reply_code(r, ERR_API_PARAMETER,
+			   "stop_status: '%s' is not canceled, failed or timeout", status);
 		json_decref(p);
 		return;
 	}
@@ -203,13 +208,16 @@ static void handle_wake(struct http_req *r, void *arg)
 }
 
 const struct http_route scheduler_routes[] = {
-	{"POST", "/v2/scheduler/job/create", submit_handle_scheduler_create, 0, 64 << 20,
-	 "Submit a job that this site schedules"},
-	{"POST", "/v2/scheduler/job/stop", handle_stop, 0, 0, "Stop a job that this site schedules"},
-	{"POST", "/v2/scheduler/job/wake", handle_wake, 0, 0, "Resources were released: try the job again"},
-	{"POST", "/v2/scheduler/job/rerun", control_handle_scheduler, 0, 0, "Run a job again"},
-	{"POST", "/v2/scheduler/job/suspend", control_handle_scheduler, 0, 0, "Start nothing new of a job"},
-	{"POST", "/v2/scheduler/job/resume", control_handle_scheduler, 0, 0, "Go on with a suspended job"},
-	{"POST", "/v2/scheduler/task/report", handle_report, 0, 0, "Status of a party's process"},
+    {"POST", "/v2/scheduler/job/create", submit_handle_scheduler_create, 0, 64 << 20,
+     "Submit a job that this site schedules"},
+    {"POST", "/v2/scheduler/job/stop", handle_stop, 0, 0, "Stop a job that this site schedules"},
+    {"POST", "/v2/scheduler/job/wake", handle_wake, 0, 0,
+     "Resources were released: try the job again"},
+    {"POST", "/v2/scheduler/job/rerun", control_handle_scheduler, 0, 0, "Run a job again"},
+    {"POST", "/v2/scheduler/job/suspend", control_handle_scheduler, 0, 0,
+     "Start nothing new of a job"},
+    {"POST", "/v2/scheduler/job/resume", control_handle_scheduler, 0, 0,
+     "Go on with a suspended job"},
+    {"POST", "/v2/scheduler/task/report", handle_report, 0, 0, "Status of a party's process"},
 };
 const size_t scheduler_n_routes = ARRAY_LEN(scheduler_routes);

@@ -6,34 +6,34 @@
 #include <string.h>
 
 const struct plan_policy plan_policy_default = {
-	.reserve_retry_ms = 500,
-	.reserve_retry_max_ms = 15000,
-	.reserve_retry_local_ms = 900000,
-	.reserve_ttl_ms = 60000,
-	.retry_delay_ms = 1000,
-	.retry_delay_max_ms = 60000,
-	.max_rescues = 5,
+    .reserve_retry_ms = 500,
+    .reserve_retry_max_ms = 15000,
+    .reserve_retry_local_ms = 900000,
+    .reserve_ttl_ms = 60000,
+    .retry_delay_ms = 1000,
+    .retry_delay_max_ms = 60000,
+    .max_rescues = 5,
 };
 
 const char *plan_reason_name(enum plan_reason r)
 {
 	static const char *const names[] = {
-		[WHY_NONE] = "",
-		[WHY_CREATED] = "created",
-		[WHY_PARTY_REFUSED] = "party_refused",
-		[WHY_RESOURCES_NEVER] = "resources_never",
-		[WHY_RESOURCES_REFUSED] = "resources_refused",
-		[WHY_RESOURCES_GRANTED] = "resources_granted",
-		[WHY_DEPENDENCIES_DONE] = "dependencies_done",
-		[WHY_ALL_PARTIES_DONE] = "all_parties_done",
-		[WHY_PARTY_ENDED] = "party_ended",
-		[WHY_RETRY] = "retry",
-		[WHY_NODE_LOST] = "node_lost",
-		[WHY_STOP_REQUESTED] = "stop_requested",
-		[WHY_DEADLINE] = "deadline",
-		[WHY_TASKS_DONE] = "tasks_done",
-		[WHY_TASK_FAILED] = "task_failed",
-		[WHY_SUSPENDED] = "suspended",
+	    [WHY_NONE] = "",
+	    [WHY_CREATED] = "created",
+	    [WHY_PARTY_REFUSED] = "party_refused",
+	    [WHY_RESOURCES_NEVER] = "resources_never",
+	    [WHY_RESOURCES_REFUSED] = "resources_refused",
+	    [WHY_RESOURCES_GRANTED] = "resources_granted",
+	    [WHY_DEPENDENCIES_DONE] = "dependencies_done",
+	    [WHY_ALL_PARTIES_DONE] = "all_parties_done",
+	    [WHY_PARTY_ENDED] = "party_ended",
+	    [WHY_RETRY] = "retry",
+	    [WHY_NODE_LOST] = "node_lost",
+	    [WHY_STOP_REQUESTED] = "stop_requested",
+	    [WHY_DEADLINE] = "deadline",
+	    [WHY_TASKS_DONE] = "tasks_done",
+	    [WHY_TASK_FAILED] = "task_failed",
+	    [WHY_SUSPENDED] = "suspended",
 	};
 	return (size_t)r < ARRAY_LEN(names) ? names[r] : "?";
 }
@@ -55,7 +55,7 @@ static struct plan_effect *effect(struct planner *p, enum plan_kind kind, enum p
 	}
 	struct plan_effect *e = &r->effects[r->n_effects++];
 	*e = (struct plan_effect){
-		.kind = kind, .reason = reason, .status = ST_COUNT, .task = -1, .party = -1};
+	    .kind = kind, .reason = reason, .status = ST_COUNT, .task = -1, .party = -1};
 	return e;
 }
 
@@ -89,7 +89,8 @@ static void end_job(struct planner *p, enum status to, enum plan_reason reason, 
 {
 	struct plan_effect *e = effect(p, PLAN_JOB_STATUS, reason);
 
-	/* FATE's clients know success, failed and canceled as the end of a job, and wait for ever on others. */
+	/* FATE's clients know success, failed and canceled as the end of a job, and wait for ever
+	 * on others. */
 	if (to == ST_TIMEOUT)
 		to = ST_FAILED;
 	e->status = to;
@@ -193,8 +194,8 @@ static void plan_waiting(struct planner *p)
 		}
 	}
 	if (asked > 0) {
-		/* A refusal is known already, but the others have yet to answer: what they grant late must be
-		 * given back, so the round is ended only when it is complete. */
+		/* A refusal is known already, but the others have yet to answer: what they grant
+		 * late must be given back, so the round is ended only when it is complete. */
 		due(p, p->now_ms + p->policy->reserve_ttl_ms);
 		return;
 	}
@@ -316,8 +317,7 @@ static bool start_tasks(struct planner *p)
 			continue;
 		}
 		use_cores(j, t);
-		effect(p, PLAN_TASK_START,
-		       t->attempt > 0 ? WHY_RETRY : WHY_DEPENDENCIES_DONE)
+		effect(p, PLAN_TASK_START, t->attempt > 0 ? WHY_RETRY : WHY_DEPENDENCIES_DONE)
 		    ->task = i;
 		set_task(p, t, ST_RUNNING);
 	}

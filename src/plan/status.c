@@ -3,24 +3,24 @@
 #include <string.h>
 
 static const char *const names[ST_COUNT] = {
-	[ST_WAITING] = "waiting", [ST_READY] = "ready",	  [ST_RUNNING] = "running",
-	[ST_CANCELED] = "canceled", [ST_TIMEOUT] = "timeout", [ST_FAILED] = "failed",
-	[ST_PASS] = "pass",	    [ST_SUCCESS] = "success",
+    [ST_WAITING] = "waiting",   [ST_READY] = "ready",     [ST_RUNNING] = "running",
+    [ST_CANCELED] = "canceled", [ST_TIMEOUT] = "timeout", [ST_FAILED] = "failed",
+    [ST_PASS] = "pass",         [ST_SUCCESS] = "success",
 };
 
-#define TO(s) (1U << (s))
+#define TO(s)      (1U << (s))
 #define INTERRUPTS (TO(ST_CANCELED) | TO(ST_TIMEOUT) | TO(ST_FAILED))
 
 static const unsigned job_steps[ST_COUNT] = {
-	[ST_READY] = TO(ST_WAITING) | INTERRUPTS,
-	[ST_WAITING] = TO(ST_RUNNING) | TO(ST_SUCCESS) | INTERRUPTS,
-	[ST_RUNNING] = TO(ST_SUCCESS) | INTERRUPTS,
+    [ST_READY] = TO(ST_WAITING) | INTERRUPTS,
+    [ST_WAITING] = TO(ST_RUNNING) | TO(ST_SUCCESS) | INTERRUPTS,
+    [ST_RUNNING] = TO(ST_SUCCESS) | INTERRUPTS,
 };
 
 /* An attempt that never got a process may be ended too: hence the steps from waiting. */
 static const unsigned task_steps[ST_COUNT] = {
-	[ST_WAITING] = TO(ST_RUNNING) | TO(ST_SUCCESS) | INTERRUPTS,
-	[ST_RUNNING] = TO(ST_PASS) | TO(ST_SUCCESS) | INTERRUPTS,
+    [ST_WAITING] = TO(ST_RUNNING) | TO(ST_SUCCESS) | INTERRUPTS,
+    [ST_RUNNING] = TO(ST_PASS) | TO(ST_SUCCESS) | INTERRUPTS,
 };
 
 const char *status_name(enum status s)

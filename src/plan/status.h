@@ -1,6 +1,6 @@
 /*
- * The states of jobs and tasks (FATE's names) and the legal steps between them: one table. The database
- * enforces the same table (norn.job_step_ok, norn.task_step_ok); a test compares the two.
+ * The states of jobs and tasks (FATE's names) and the legal steps between them: one table. The
+ * database enforces the same table (norn.job_step_ok, norn.task_step_ok); a test compares the two.
  */
 #ifndef NORN_PLAN_STATUS_H
 #define NORN_PLAN_STATUS_H
@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* In FATE's order of levels: an aggregate takes the lowest interrupt of a task's parties and the highest of
- * a job's tasks. */
+/* In FATE's order of levels: an aggregate takes the lowest interrupt of a task's parties and the
+ * highest of a job's tasks. */
 enum status {
 	ST_WAITING,
 	ST_READY, /* jobs: not yet created at every party */
