@@ -204,15 +204,20 @@ END $$;
 CREATE FUNCTION norn.party_job_create(p json, p_job_no bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_no bigint;
+    h record; -- p is large, and every p->>'x' would parse it anew
 BEGIN
+    SELECT * INTO h
+      FROM json_to_record(p) AS x(job_id text, role text, party_id text, initiator_party_id text,
+           scheduler_party_id text, model_id text, model_version text, user_name text, engine text, cores integer,
+           memory_mb integer, dag json, tasks json);
     IF p_job_no IS NULL THEN
-        INSERT INTO norn.job_dag (job_id, dag) VALUES (p->>'job_id', p->'dag') ON CONFLICT DO NOTHING;
+        INSERT INTO norn.job_dag (job_id, dag) VALUES (h.job_id, h.dag) ON CONFLICT DO NOTHING;
     END IF;
     INSERT INTO norn.party_job (job_id, role, party_id, status, job_no, initiator_party_id, scheduler_party_id,
             model_id, model_version, user_name, engine, cores, memory_mb)
-    VALUES (p->>'job_id', p->>'role', p->>'party_id', 'waiting', p_job_no, p->>'initiator_party_id',
-            p->>'scheduler_party_id', p->>'model_id', p->>'model_version', COALESCE(p->>'user_name', ''),
-            COALESCE(p->>'engine', 'standalone'), (p->>'cores')::integer, (p->>'memory_mb')::integer)
+    VALUES (h.job_id, h.role, h.party_id, 'waiting', p_job_no, h.initiator_party_id, h.scheduler_party_id,
+            h.model_id, h.model_version, COALESCE(h.user_name, ''), COALESCE(h.engine, 'standalone'), h.cores,
+            h.memory_mb)
     ON CONFLICT (job_id, role, party_id) DO NOTHING
     RETURNING party_job_no INTO v_no;
     IF v_no IS NULL THEN
@@ -220,13 +225,12 @@ BEGIN
     END IF;
     INSERT INTO norn.party_task (party_job_no, job_id, task_name, task_no, role, party_id, party_no, component,
             provider, config, cores, memory_mb, timeout_s)
-    SELECT v_no, p->>'job_id', t.task_name, t.task_no, p->>'role', p->>'party_id', t.party_no, t.component,
+    SELECT v_no, h.job_id, t.task_name, t.task_no, h.role, h.party_id, t.party_no, t.component,
            t.provider, t.config, t.cores, t.memory_mb, t.timeout_s
-      FROM json_to_recordset(p->'tasks') AS t(task_name text, task_no integer, party_no smallint, component text,
+      FROM json_to_recordset(h.tasks) AS t(task_name text, task_no integer, party_no smallint, component text,
            provider text, config json, cores integer, memory_mb integer, timeout_s bigint);
     INSERT INTO norn.event (job_id, object, role, party_id, to_status, reason, actor)
-    VALUES (p->>'job_id', 'job', p->>'role', p->>'party_id', 'waiting', 'created',
-            'scheduler ' || (p->>'scheduler_party_id'));
+    VALUES (h.job_id, 'job', h.role, h.party_id, 'waiting', 'created', 'scheduler ' || h.scheduler_party_id);
     RETURN true;
 END $$;
 
@@ -731,47 +735,50 @@ CREATE FUNCTION norn.job_submit(p json, OUT o_job_id text, OUT o_new boolean, OU
 LANGUAGE plpgsql AS $$
 DECLARE
     v_no bigint;
-    v_all_local boolean;
+    h record; -- p is large, and every p->>'x' would parse it anew
 BEGIN
+    SELECT * INTO h
+      FROM json_to_record(p) AS x(job_id text, dag json, priority integer, initiator_party_id text,
+           scheduler_party_id text, model_id text, model_version text, user_name text, idempotency_key text,
+           auto_retries integer, timeout_s double precision, create_timeout_s double precision, priority_ms bigint,
+           n_remote integer, actor text, detail text, parties json, tasks json, edges json, local_creates json,
+           remote_creates json);
     SELECT j.job_id, false, j.status INTO o_job_id, o_new, o_status FROM norn.job j
-     WHERE j.idempotency_key = p->>'idempotency_key';
+     WHERE j.idempotency_key = h.idempotency_key;
     IF FOUND THEN
         RETURN;
     END IF;
-    v_all_local := (p->>'n_remote')::integer = 0;
-    o_job_id := p->>'job_id';
+    o_job_id := h.job_id;
     o_new := true;
-    o_status := CASE WHEN v_all_local THEN 'waiting' ELSE 'ready' END;
-    INSERT INTO norn.job_dag (job_id, dag) VALUES (o_job_id, p->'dag');
+    o_status := CASE WHEN h.n_remote = 0 THEN 'waiting' ELSE 'ready' END;
+    INSERT INTO norn.job_dag (job_id, dag) VALUES (o_job_id, h.dag);
     INSERT INTO norn.job (job_id, status, priority, initiator_party_id, scheduler_party_id, model_id,
             model_version, user_name, idempotency_key, auto_retries, n_tasks, deadline_at)
-    VALUES (o_job_id, o_status, (p->>'priority')::integer, p->>'initiator_party_id', p->>'scheduler_party_id',
-            p->>'model_id', p->>'model_version', COALESCE(p->>'user_name', ''), p->>'idempotency_key',
-            (p->>'auto_retries')::integer, json_array_length(p->'tasks'),
-            now() + make_interval(secs => NULLIF((p->>'timeout_s')::double precision, 0)))
+    VALUES (o_job_id, o_status, h.priority, h.initiator_party_id, h.scheduler_party_id, h.model_id, h.model_version,
+            COALESCE(h.user_name, ''), h.idempotency_key, h.auto_retries, json_array_length(h.tasks),
+            now() + make_interval(secs => NULLIF(h.timeout_s, 0)))
     RETURNING job_no INTO v_no;
     INSERT INTO norn.job_party (job_no, party_no, role, party_id, local, cores, memory_mb, create_state)
     SELECT v_no, x.party_no, x.role, x.party_id, x.local, x.cores, x.memory_mb,
            CASE WHEN x.local THEN 'ok' ELSE 'asked' END
-      FROM json_to_recordset(p->'parties') AS x(party_no smallint, role text, party_id text, local boolean,
+      FROM json_to_recordset(h.parties) AS x(party_no smallint, role text, party_id text, local boolean,
            cores integer, memory_mb integer);
     INSERT INTO norn.task (job_no, task_no, task_name, component, parties, cores, deps_left, retries_left)
-    SELECT v_no, x.task_no, x.task_name, x.component, x.parties, x.cores, x.deps_left,
-           (p->>'auto_retries')::integer
-      FROM json_to_recordset(p->'tasks') AS x(task_no integer, task_name text, component text, parties smallint[],
+    SELECT v_no, x.task_no, x.task_name, x.component, x.parties, x.cores, x.deps_left, h.auto_retries
+      FROM json_to_recordset(h.tasks) AS x(task_no integer, task_name text, component text, parties smallint[],
            cores integer[], deps_left integer);
     INSERT INTO norn.task_edge (job_no, parent_no, child_no)
-    SELECT v_no, x.parent_no, x.child_no FROM json_to_recordset(p->'edges') AS x(parent_no integer, child_no integer);
+    SELECT v_no, x.parent_no, x.child_no FROM json_to_recordset(h.edges) AS x(parent_no integer, child_no integer);
     INSERT INTO norn.task_work (job_no, task_no)
     SELECT v_no, task_no FROM norn.task WHERE job_no = v_no AND deps_left = 0;
-    PERFORM norn.party_job_create(x, v_no) FROM json_array_elements(p->'local_creates') AS x;
+    PERFORM norn.party_job_create(x, v_no) FROM json_array_elements(h.local_creates) AS x;
     INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, give_up_at)
-    SELECT x.dest_party_id, p->>'scheduler_party_id', o_job_id, v_no, x.party_no, 'job_create', x.body,
-           now() + make_interval(secs => (p->>'create_timeout_s')::double precision)
-      FROM json_to_recordset(p->'remote_creates') AS x(dest_party_id text, party_no smallint, body json);
-    PERFORM norn.job_work_add(v_no, norn.ms(now()) - (p->>'priority')::bigint * (p->>'priority_ms')::bigint);
+    SELECT x.dest_party_id, h.scheduler_party_id, o_job_id, v_no, x.party_no, 'job_create', x.body,
+           now() + make_interval(secs => h.create_timeout_s)
+      FROM json_to_recordset(h.remote_creates) AS x(dest_party_id text, party_no smallint, body json);
+    PERFORM norn.job_work_add(v_no, norn.ms(now()) - h.priority * h.priority_ms);
     INSERT INTO norn.event (job_id, object, to_status, reason, detail, actor)
-    VALUES (o_job_id, 'job', o_status, 'submitted', p->>'detail', COALESCE(p->>'actor', 'client'));
+    VALUES (o_job_id, 'job', o_status, 'submitted', h.detail, COALESCE(h.actor, 'client'));
 END $$;
 
 -- The wish that a job ends. It is kept until the scheduler has carried it out everywhere.
