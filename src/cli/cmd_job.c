@@ -23,7 +23,7 @@ static int job_submit(struct cli *c)
 	if (env == NULL)
 		return cli_fail(c, &e);
 	if (!c->json && plan)
-		outline_print(stdout, json_object_get(env, "data"), 0);
+		plan_print(c, json_object_get(env, "data"));
 	else if (!c->json)
 		puts(js_str(env, "job_id", ""));
 	return cmd_done(c, env);
@@ -235,7 +235,7 @@ static int job_events(struct cli *c)
 static const struct cli_opt submit_opts[] = {
     {"--set", "PATH=VALUE", "change a value of the job file (below dag)", true},
     {"--key", "KEY", "the same key never submits a second job", false},
-    {"--plan", NULL, "only say what would run where", false},
+    {"--plan", NULL, "only say what would run where, and what it would wait for", false},
     {NULL, NULL, NULL, false},
 };
 static const struct cli_opt check_opts[] = {
@@ -262,7 +262,9 @@ static const struct cli_opt events_opts[] = {
 
 static const struct cli_cmd cmds[] = {
     {"job", "submit", "FILE", 1, 1, submit_opts, "submit a job and print its id",
-     "Checks the file first. Prints the job id alone on a line.", "norn job submit job.yaml",
+     "Checks the file first. Prints the job id alone on a line.",
+     "norn job submit job.yaml\n"
+     "norn job submit job.yaml --plan",
      job_submit},
     {"job", "check", "FILE", 1, 1, check_opts, "check a job file without a node",
      "Says the path of the first mistake, what is wrong and what would be right.",
@@ -279,7 +281,33 @@ static const struct cli_cmd cmds[] = {
      "norn job wait 202601312359590000010 --for 600", job_wait},
     {"job", "events", "JOB", 1, 1, events_opts, "list everything that happened to a job", NULL,
      "norn job events 202601312359590000010", job_events},
+    {"job", "timing", "JOB", 1, 1, NULL, "show how long each run waited and ran",
+     "queued: from when the task could have run to the decision to start it; sent: until a node "
+     "had\n"
+     "taken it; ran: until its process had ended; reported: until the scheduler had drawn its\n"
+     "conclusion. Of a party elsewhere, sent ends when its word of the start came. A line is what "
+     "this\n"
+     "site knows: - stands for what it cannot.",
+     "norn job timing 202601312359590000010", cmd_timing},
+    {"job", "rerun", "JOB", 1, 1, cmd_rerun_opts, "run the failed part of a job again",
+     "Tasks that have succeeded keep their outputs and are not run, unless --all or --from says "
+     "so.\n"
+     "Each task that runs again gets a new attempt. A job that has not ended is refused.\n"
+     "With --watch the exit status is the job's, as of norn run.",
+     "norn job rerun 202601312359590000010 --watch\n"
+     "norn job rerun 202601312359590000010 --from lr_0 --set lr_0.epochs=5",
+     cmd_rerun},
+    {"job", "suspend", "JOB", 1, 1, NULL, "start nothing new of a job",
+     "Tasks that run go on; the job keeps the cores it holds.",
+     "norn job suspend 202601312359590000010", cmd_suspend},
+    {"job", "resume", "JOB", 1, 1, NULL, "go on with a suspended job", NULL,
+     "norn job resume 202601312359590000010", cmd_resume},
+    {"job", "clean", "JOB", 1, 1, NULL, "delete a job at this site",
+     "With its outputs, metrics, models, logs and work files; its history stays until retention. A "
+     "job\n"
+     "that runs is stopped first, everywhere. What other jobs have taken over stays.",
+     "norn job clean 202601312359590000010", cmd_clean},
 };
 
-const struct cli_group cmds_job = {"job", "jobs: submit, watch, stop", cmds,
+const struct cli_group cmds_job = {"job", "jobs: submit, watch, stop, run again", cmds,
 				   sizeof(cmds) / sizeof(cmds[0])};

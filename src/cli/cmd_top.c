@@ -44,6 +44,14 @@ static const struct cli_cmd top_cmds[] = {
      "norn log 202601312359590000010 psi_0 --stderr\n"
      "norn log 202601312359590000010 -f",
      cmd_log},
+    {"", "gc", "", 0, 0, cmd_gc_opts, "delete old jobs and history of this site",
+     "Jobs that ended before the days to keep, with their rows, logs, work files and unnamed "
+     "tables;\n"
+     "models and tables with a name of their own stay. The history goes by whole days, after\n"
+     "retention.events_days. Nodes do the same every hour when retention.jobs_days is set.",
+     "norn gc --keep-days 30 --dry-run\n"
+     "norn gc --keep-days 30 --limit 10000",
+     cmd_gc},
     {"", "version", "", 0, 0, NULL, "print the version", NULL, "norn version", cmd_version},
 };
 

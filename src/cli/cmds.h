@@ -19,6 +19,17 @@ extern const struct cli_group cmds_component;
 int cmd_run(struct cli *c);
 int cmd_why(struct cli *c);
 int cmd_log(struct cli *c);
+/* cmd_control.c and cmd_gc.c */
+int cmd_rerun(struct cli *c);
+int cmd_suspend(struct cli *c);
+int cmd_resume(struct cli *c);
+int cmd_timing(struct cli *c);
+int cmd_clean(struct cli *c);
+int cmd_gc(struct cli *c);
+extern const struct cli_opt cmd_rerun_opts[];
+extern const struct cli_opt cmd_gc_opts[];
+/* The answer of a dry run of a job, for people. */
+void plan_print(const struct cli *c, const json_t *plan);
 extern const struct cli_opt cmd_run_opts[];
 extern const struct cli_opt cmd_log_opts[];
 

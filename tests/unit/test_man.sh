@@ -32,7 +32,7 @@ opts=$(mktemp)
 trap 'rm -f "$opts"' EXIT
 commands=0
 groups=$("$norn" --help | sed -n '/^Groups/,/^$/s/^  \([a-z]\{1,\}\) .*/\1/p')
-for cmd in run why log version; do
+for cmd in run why log gc version; do
 	check_command "$cmd"
 done
 for group in $groups; do
