@@ -146,6 +146,16 @@ class Submitting(FederationTest):
         self.assertEqual(self.host.psql("SELECT count(*) FROM norn.party_job_view"),
                          [[str(before)]])
 
+    def test_large_jobs_again_and_again(self):
+        """The plans that PostgreSQL keeps after some executions are as good as the first ones."""
+        tasks = {f"t{i}": noop(after=f"t{i - 1}" if i else None) for i in range(600)}
+        for turn in range(8):
+            began = time.monotonic()
+            job_id = self.guest.api.submit(job(tasks, parties=["guest"]))
+            self.assertLess(time.monotonic() - began, 4, f"submit number {turn + 1} of a job of 600 tasks")
+            self.guest.api.stop(job_id)
+            self.guest.api.wait_job(job_id, "canceled")
+
     def test_the_scheduler_may_be_another_site(self):
         dag = job({"a": noop()}, scheduler_party_id=harness.HOST)
         job_id = self.guest.api.submit(dag)
