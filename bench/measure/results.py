@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 
 class Results:
@@ -25,6 +26,7 @@ class Results:
         return row
 
     def failed(self, section, what, why):
+        why = re.sub(r"(?<![\w:/])/(?!v2/)[\w.+-]+(/[\w.+-]+)+", lambda m: os.path.basename(m[0]), why)  # no places of this machine
         self.rows.append({"section": section, "what": what, "failed": why})
         print(f"  {what}: FAILED: {why}", flush=True)
 

@@ -68,7 +68,6 @@ class Bed:
         self.site = self.fed.sites[sites[0]]
         self.front = self.site.nodes.pop()
         set_option(self.front, "node", "duties", ["api", "exec"])
-        self.cpu = None
 
     def __enter__(self):
         return self
