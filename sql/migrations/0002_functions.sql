@@ -1037,7 +1037,9 @@ BEGIN
     RETURN QUERY
         WITH left_now AS (
             UPDATE norn.job_work w
-               SET lease_until = NULL, node_id = NULL, blocked = u.blocked,
+               SET lease_until = NULL, node_id = NULL,
+                   blocked = u.blocked AND NOT EXISTS (SELECT 1 FROM norn.job_party p
+                                                        WHERE p.job_no = w.job_no AND p.reserve_state = 'granted'),
                    due_at = CASE WHEN w.poke <> u.poke THEN norn.due_now(w.prio)
                                  ELSE COALESCE(to_timestamp(u.due_ms / 1000.0), now() + interval '30 seconds') END
               FROM unnest(p_job_nos, p_lease_nos, p_pokes, p_due_ms, p_blocked)
