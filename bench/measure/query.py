@@ -87,7 +87,7 @@ def measure(bench):
     program = find_nginx(bench)
     with sites.Bed() as bed:
         api = bed.start_nodes()
-        job_id = api.submit(sites.chain(4))  # an answer of 1.3 KB
+        job_id = api.submit(sites.chain(2))  # an answer of 1.3 KB
         api.wait_job(job_id)
         path = f"/v2/job/query?job_id={job_id}"
         status, _, body = api.call("GET", path)
