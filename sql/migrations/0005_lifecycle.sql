@@ -24,12 +24,13 @@ CREATE TABLE norn.gc_dir (
 CREATE INDEX data_table_uri ON norn.data_table (left(uri, 500) text_pattern_ops);
 CREATE INDEX output_data_uri ON norn.output_data (left(uri, 500) text_pattern_ops);
 
--- Whether a row still points below the directory p_prefix (a URI that ends in '/'), those of the job p_but aside.
+-- Whether a row still points below the directory p_prefix (a URI that ends in '/'), those of the job p_but aside. What
+-- is unresolved is found by its name, not by its URI.
 CREATE FUNCTION norn.uri_used(p_prefix text, p_but text) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT length(p_prefix) > 400
         OR EXISTS (SELECT 1 FROM norn.output_data o
                     WHERE left(o.uri, 500) ~>=~ p_prefix AND left(o.uri, 500) ~<~ (left(p_prefix, -1) || '0')
-                      AND (p_but IS NULL OR o.job_id <> p_but))
+                      AND o.type_name <> 'data_unresolved' AND (p_but IS NULL OR o.job_id <> p_but))
         OR EXISTS (SELECT 1 FROM norn.data_table d
                     WHERE left(d.uri, 500) ~>=~ p_prefix AND left(d.uri, 500) ~<~ (left(p_prefix, -1) || '0')
                       AND (p_but IS NULL OR NOT EXISTS (
@@ -58,17 +59,21 @@ RETURNS TABLE (job_id text, end_at timestamptz) LANGUAGE sql STABLE AS $$
           ORDER BY j.submitted_at LIMIT p_limit))
     SELECT o.job_id, max(o.end_at) FROM old o GROUP BY 1 ORDER BY 2, 1 LIMIT p_limit $$;
 
--- The directories of jobs whose rows go, and those in which they found tables of jobs they took tasks over from.
-CREATE FUNCTION norn.gc_dirs_add(p_job_ids text[], p_tables_uri text) RETURNS void LANGUAGE sql AS $$
+-- The directories of jobs whose rows go, and those of jobs they took tasks over from. p_data_uri: file URI of the data
+-- directory, with '/'.
+CREATE FUNCTION norn.gc_dirs_add(p_job_ids text[], p_data_uri text) RETURNS void LANGUAGE sql AS $$
     INSERT INTO norn.gc_dir (root, name)
     SELECT r.root, i.id FROM unnest(p_job_ids) AS i(id), unnest(ARRAY['work', 'logs', 'tables']) AS r(root)
     UNION
-    SELECT 'tables', split_part(substr(o.uri, length(p_tables_uri) + 1), '/', 1) FROM norn.output_data o
-     WHERE o.job_id = ANY (p_job_ids) AND starts_with(o.uri, p_tables_uri)
+    SELECT split_part(substr(o.uri, length(p_data_uri) + 1), '/', 1),
+           split_part(substr(o.uri, length(p_data_uri) + 1), '/', 2)
+      FROM norn.output_data o
+     WHERE o.job_id = ANY (p_job_ids) AND o.type_name <> 'data_unresolved'
+       AND (starts_with(o.uri, p_data_uri || 'tables/') OR starts_with(o.uri, p_data_uri || 'work/'))
     ON CONFLICT DO NOTHING $$;
 
--- Rows of ended jobs go, and their directories are marked. p_tables_uri: file URI of the tables' directory, with '/'.
-CREATE FUNCTION norn.gc_jobs(p_job_ids text[], p_tables_uri text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+-- Rows of ended jobs go, and their directories are marked.
+CREATE FUNCTION norn.gc_jobs(p_job_ids text[], p_data_uri text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
     v_ids text[];
 BEGIN
@@ -81,7 +86,7 @@ BEGIN
     IF v_ids IS NULL THEN
         RETURN;
     END IF;
-    PERFORM norn.gc_dirs_add(v_ids, p_tables_uri);
+    PERFORM norn.gc_dirs_add(v_ids, p_data_uri);
     RETURN QUERY SELECT * FROM norn.gc_delete(v_ids);
 END $$;
 
@@ -115,7 +120,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'NR000',
             MESSAGE = format('1004:Kill job failed: job %s is still %s', p_job_id, v_status);
     END IF;
-    PERFORM norn.gc_dirs_add(ARRAY[p_job_id], p_data_uri || 'tables/');
+    PERFORM norn.gc_dirs_add(ARRAY[p_job_id], p_data_uri);
     SELECT array_agg(DISTINCT path) INTO v_paths FROM norn.model WHERE job_id = p_job_id;
     DELETE FROM norn.model WHERE job_id = p_job_id;
     DELETE FROM norn.data_table t USING norn.output_data o

@@ -16,8 +16,8 @@ UPDATE norn.chore SET due_at = now() + make_interval(secs => $3), node_id = $2
 SELECT job_id, norn.ms(end_at) AS end_ms FROM norn.gc_candidates(make_interval(days => $1::integer), $2::integer);
 
 -- name: gc_tables_used
--- for a dry run: which of the jobs have tables that others use; $2 file URI of the tables' directory, with '/'
-SELECT j.job_id FROM unnest($1::text[]) AS j(job_id) WHERE norn.uri_used($2 || j.job_id || '/', j.job_id);
+-- for a dry run: which of the jobs have tables that others use; $2 file URI of the data directory, with '/'
+SELECT j.job_id FROM unnest($1::text[]) AS j(job_id) WHERE norn.uri_used($2 || 'tables/' || j.job_id || '/', j.job_id);
 
 -- name: gc_jobs
 SELECT gc_jobs AS job_id FROM norn.gc_jobs($1::text[], $2);

@@ -60,12 +60,11 @@ static void fail(struct gc *g, const struct err *e)
 	finish(g);
 }
 
-static void bind_tables_uri(struct gc *g, struct db_batch *b)
+static void bind_data_uri(struct gc *g, struct db_batch *b)
 {
 	struct buf uri = {0};
 
 	gc_data_uri(g->node, &uri);
-	buf_adds(&uri, "tables/");
 	db_text(b, uri.data);
 	buf_free(&uri);
 }
@@ -241,14 +240,11 @@ static void on_dirs(struct db_result *res, void *arg)
 static void look(struct gc *g)
 {
 	struct db_batch *b = db_batch_new(g->node->db);
-	struct buf uri = {0};
 
-	gc_data_uri(g->node, &uri);
 	db_add(b, Q_GC_DIRS);
-	db_text(b, uri.data);
+	bind_data_uri(g, b);
 	db_int(b, DIRS_PER_LOOK);
 	db_submit(b, on_dirs, g);
-	buf_free(&uri);
 }
 
 /* ---- rows of jobs ---- */
@@ -282,7 +278,7 @@ static void delete_some(struct gc *g)
 	b = db_batch_new(g->node->db);
 	db_add(b, Q_GC_JOBS);
 	db_array(b, &ids);
-	bind_tables_uri(g, b);
+	bind_data_uri(g, b);
 	db_submit(b, on_deleted, g);
 }
 
@@ -355,7 +351,7 @@ static void ask_used(struct gc *g)
 		db_array_text(&ids, js_str(job, "job_id", ""));
 	db_add(b, Q_GC_TABLES_USED);
 	db_array(b, &ids);
-	bind_tables_uri(g, b);
+	bind_data_uri(g, b);
 	db_submit(b, on_used, g);
 }
 
