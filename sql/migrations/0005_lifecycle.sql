@@ -287,7 +287,7 @@ $$ SELECT CASE WHEN p_from IS NOT NULL AND p_to IS NOT NULL THEN GREATEST(0, nor
 CREATE FUNCTION norn.job_timing(p_job_id text)
 RETURNS TABLE (task_no integer, task_name text, attempt integer, role text, party_id text, status text,
                queued_ms bigint, sent_ms bigint, ran_ms bigint, reported_ms bigint)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog SET enable_hashjoin = on SET enable_seqscan = on AS $$
 #variable_conflict use_column
 DECLARE
     v_no bigint;
