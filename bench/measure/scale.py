@@ -16,6 +16,7 @@ class Scale:
     peer_jobs_batched: int = 100000
     peer_limit_s: int = 15
     nodes: tuple = (1, 2, 4)
+    real_nodes: tuple = (1, 2, 4)
     inprocess_jobs: int = 3000
     real_jobs: int = 800
     submit_jobs: int = 2000
@@ -34,8 +35,8 @@ class Scale:
 
 
 FULL = Scale("full")
-QUICK = Scale("quick", total_s=120, run_limit_s=12, pgbench_clients=(24,), pgbench_tasks=9600, pgbench_timeout_s=20,
-              spawn_processes=200, peer_jobs=5000, peer_jobs_batched=20000, peer_limit_s=3, nodes=(1, 2),
-              inprocess_jobs=300, real_jobs=60, submit_jobs=300, small_jobs=3, deep=300, wide=2000, latency_jobs=3,
+QUICK = Scale("quick", total_s=140, run_limit_s=10, pgbench_clients=(24,), pgbench_tasks=9600, pgbench_timeout_s=20,
+              spawn_processes=200, peer_jobs=5000, peer_jobs_batched=20000, peer_limit_s=2, nodes=(1, 2), real_nodes=(1,),
+              inprocess_jobs=300, real_jobs=60, submit_jobs=200, small_jobs=3, deep=300, wide=2000, latency_jobs=3,
               latency_length=10, growth_jobs=200, growth_rounds=1, growth_ended=20000, growth_waiting=2000,
               growth_fill_s=15, active_jobs=1000, query_s=2)

@@ -70,7 +70,7 @@ def inprocess(bench):
 
 
 def real(bench):
-    for nodes in bench.scale.nodes:
+    for nodes in bench.scale.real_nodes:
         if bench.out_of_time(SECTION, name_for(REAL, nodes)):
             continue
         rate, note, busy = run_jobs(bench, sites.chain(), sites.CHAIN, bench.scale.real_jobs, nodes, None,
