@@ -54,7 +54,8 @@ RETURNS TABLE (job_id text, end_at timestamptz) LANGUAGE sql STABLE AS $$
         UNION ALL
         (SELECT j.job_id, j.end_at FROM norn.job j
           WHERE j.submitted_at < now() - p_keep AND j.end_at < now() - p_keep
-            AND NOT EXISTS (SELECT 1 FROM norn.party_job o WHERE o.job_id = j.job_id)
+            AND NOT EXISTS (SELECT 1 FROM norn.party_job o WHERE o.job_id = j.job_id
+                               AND (o.end_at IS NULL OR o.end_at >= now() - p_keep))
             AND NOT EXISTS (SELECT 1 FROM norn.outbox b WHERE b.job_id = j.job_id)
           ORDER BY j.submitted_at LIMIT p_limit))
     SELECT o.job_id, max(o.end_at) FROM old o GROUP BY 1 ORDER BY 2, 1 LIMIT p_limit $$;
@@ -298,6 +299,8 @@ BEGIN
     WITH ev AS MATERIALIZED (
         SELECT v.at, v.object, v.task_name, v.role, v.party_id, v.attempt, v.to_status, v.reason
           FROM norn.event v WHERE v.job_id = p_job_id AND v_no IS NOT NULL),
+    again AS MATERIALIZED (
+        SELECT e.at FROM ev e WHERE e.object = 'job' AND e.reason = 'rerun' AND e.role IS NULL),
     step AS MATERIALIZED (
         SELECT e.task_name, e.attempt, min(e.at) FILTER (WHERE e.to_status = 'running') AS started_at,
                max(e.at) FILTER (WHERE norn.is_end(e.to_status)) AS ended_at
@@ -309,8 +312,7 @@ BEGIN
     ready AS MATERIALIZED (
         SELECT t.task_no, s.task_name, s.attempt, s.started_at, s.ended_at,
                GREATEST(v_since, CASE WHEN a.at <= s.started_at THEN a.at END, b.ended_at,
-                        (SELECT max(e.at) FROM ev e
-                          WHERE e.object = 'job' AND e.reason = 'rerun' AND e.role IS NULL AND e.at <= s.started_at))
+                        (SELECT max(x.at) FROM again x WHERE x.at <= s.started_at))
                    AS ready_at
           FROM step s JOIN norn.task t ON t.job_no = v_no AND t.task_name = s.task_name
           LEFT JOIN parents a ON a.child_no = t.task_no
