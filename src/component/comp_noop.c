@@ -47,8 +47,9 @@ static const struct norn_param params[] = {
     {"message", NORN_P_STR, "null", 0, 0, NULL, 0, "a line to print"},
 };
 static const struct norn_artifact artifacts[] = {
-    {"input_data", NORN_IN, NORN_DATAFRAME, false, true, 0, 0, "copied to output_data"},
-    {"output_data", NORN_OUT, NORN_DATAFRAME, false, true, 0, 0, "copy of input_data"},
+    {"input_data", NORN_IN, NORN_DATAFRAME, true, true, 0, 0,
+     "the first is copied to output_data, the others are only waited for"},
+    {"output_data", NORN_OUT, NORN_DATAFRAME, false, true, 0, 0, "copy of the first input_data"},
 };
 const struct norn_component comp_noop = {
     "noop",
