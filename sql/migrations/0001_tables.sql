@@ -157,6 +157,7 @@ CREATE TABLE norn.party_job (
     attempt         integer NOT NULL DEFAULT 0,
     progress        integer NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 100),
     job_no          bigint,                      -- set when this database also schedules the job
+    message_no      bigint NOT NULL DEFAULT 0,   -- of the scheduler's latest message, when it is at another site
     initiator_party_id text NOT NULL,
     scheduler_party_id text NOT NULL,
     model_id        text NOT NULL,

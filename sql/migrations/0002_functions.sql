@@ -199,6 +199,24 @@ BEGIN
     END IF;
 END $$;
 
+-- A message was answered: the next of the same job and destination may go. Under its lease only: a sender that was
+-- given up must not act on an answer that its successor had before it, and that may belong to an earlier round.
+CREATE FUNCTION norn.outbox_done(p_outbox_no bigint, p_lease_no bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_job_id text;
+    v_dest text;
+BEGIN
+    DELETE FROM norn.outbox WHERE outbox_no = p_outbox_no AND lease_no = p_lease_no
+    RETURNING job_id, dest_party_id INTO v_job_id, v_dest;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'NR001',
+            MESSAGE = format('the lease %s of message %s is lost', p_lease_no, p_outbox_no);
+    END IF;
+    UPDATE norn.outbox o SET due_at = LEAST(o.due_at, now())
+     WHERE o.outbox_no = (SELECT min(n.outbox_no) FROM norn.outbox n
+                           WHERE n.job_id = v_job_id AND n.dest_party_id = v_dest AND n.outbox_no > p_outbox_no);
+END $$;
+
 -- ------------------------------------------------------------------ commands to a party
 -- p_job_no: the scheduler's row when this database has it, which has stored the definition already.
 CREATE FUNCTION norn.party_job_create(p json, p_job_no bigint) RETURNS boolean LANGUAGE plpgsql AS $$
@@ -232,6 +250,27 @@ BEGIN
     INSERT INTO norn.event (job_id, object, role, party_id, to_status, reason, actor)
     VALUES (h.job_id, 'job', h.role, h.party_id, 'waiting', 'created', 'scheduler ' || h.scheduler_party_id);
     RETURN true;
+END $$;
+
+-- A message of a scheduler at another site, before it is carried out; null when the site does not number its messages.
+-- One that comes behind a later one was under way for long, and has been sent again and answered meanwhile: it must not
+-- end, start or release what the job has become since.
+CREATE FUNCTION norn.party_message(p_job_id text, p_role text, p_party_id text, p_message_no bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_seen bigint;
+BEGIN
+    IF p_message_no IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT message_no INTO v_seen FROM norn.party_job
+     WHERE job_id = p_job_id AND role = p_role AND party_id = p_party_id FOR NO KEY UPDATE;
+    IF v_seen > p_message_no THEN
+        RAISE EXCEPTION USING ERRCODE = 'NR001',
+            MESSAGE = format('message %s of job %s came behind message %s', p_message_no, p_job_id, v_seen);
+    END IF;
+    UPDATE norn.party_job SET message_no = p_message_no
+     WHERE job_id = p_job_id AND role = p_role AND party_id = p_party_id AND message_no < p_message_no;
 END $$;
 
 -- One party of one job asks for its cores and memory. granted, refused (not now) or never.
@@ -726,6 +765,29 @@ BEGIN
     SELECT count(*) INTO v_n
       FROM norn.runs_finish(v_runs, v_leases, v_statuses, NULL, NULL, v_errors, NULL, NULL, NULL, NULL,
                             array_fill('node_lost'::text, ARRAY[cardinality(v_runs)]), p_actor, true, false);
+    RETURN v_n;
+END $$;
+
+-- Runs that a living node has claimed without hearing of it, because its connection broke behind the commit. p_known:
+-- the runs it knows of. What a claim has brought was never started; the attempt counts as lost all the same.
+CREATE FUNCTION norn.runs_of_lost_claims(p_node_id text, p_known bigint[], p_actor text) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    v_runs bigint[];
+    v_leases bigint[];
+    v_statuses text[];
+    v_n integer;
+BEGIN
+    SELECT array_agg(w.run_no), array_agg(w.lease_no), array_agg(COALESCE(w.stop_status, 'failed'))
+      INTO v_runs, v_leases, v_statuses
+      FROM norn.run_work w WHERE w.node_id = p_node_id AND w.run_no <> ALL (p_known);
+    IF v_runs IS NULL THEN
+        RETURN 0;
+    END IF;
+    SELECT count(*) INTO v_n
+      FROM norn.runs_finish(v_runs, v_leases, v_statuses, NULL, NULL,
+                            array_fill('never started: the connection to the database broke'::text, ARRAY[cardinality(v_runs)]),
+                            NULL, NULL, NULL, NULL, array_fill('claim_lost'::text, ARRAY[cardinality(v_runs)]), p_actor,
+                            true, false);
     RETURN v_n;
 END $$;
 

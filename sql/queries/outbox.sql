@@ -31,14 +31,8 @@ SELECT u.outbox_no, u.lease_no, u.dest_party_id, u.src_party_id, u.job_id, u.job
 SELECT greatest(0, norn.ms(due_at) - norn.ms(clock_timestamp())) AS wait_ms FROM norn.outbox ORDER BY due_at LIMIT 1;
 
 -- name: outbox_done
--- the next of the same job and destination may go
-WITH gone AS (
-    DELETE FROM norn.outbox WHERE outbox_no = $1 AND lease_no = $2 RETURNING outbox_no, job_id, dest_party_id)
-UPDATE norn.outbox o SET due_at = LEAST(o.due_at, now())
-  FROM gone
- WHERE o.outbox_no = (SELECT min(n.outbox_no) FROM norn.outbox n
-                       WHERE n.job_id = gone.job_id AND n.dest_party_id = gone.dest_party_id
-                         AND n.outbox_no > gone.outbox_no);
+-- an error when somebody else has sent the message again meanwhile, so that nothing of this answer is written
+SELECT norn.outbox_done($1, $2);
 
 -- name: outbox_failed
 -- $3 why, $4 when to try again, in ms

@@ -1,6 +1,10 @@
 -- name: party_job_create
 SELECT norn.party_job_create($1, NULL) AS created;
 
+-- name: party_message
+-- job_id, role, party_id, number or null; an error when a later message has come already
+SELECT norn.party_message($1, $2, $3, $4::bigint);
+
 -- name: party_reserve
 SELECT result, detail FROM norn.party_reserve($1, $2, $3, $4::integer);
 

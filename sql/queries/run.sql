@@ -44,8 +44,9 @@ SELECT runs_finish AS run_no
 -- runs of this node that are to be ended
 SELECT run_no, lease_no, stop_status FROM norn.run_work WHERE node_id = $1 AND stop_status IS NOT NULL;
 
--- name: run_owned
-SELECT run_no, lease_no FROM norn.run_work WHERE node_id = $1;
+-- name: run_lost_claims
+-- node id, the runs it knows of, who
+SELECT norn.runs_of_lost_claims($1, $2::bigint[], $3) AS n;
 
 -- name: runs_of_dead_nodes
 SELECT norn.runs_of_dead_nodes($1) AS n;

@@ -1,5 +1,6 @@
 #include "exec/exec.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "exec/run.h"
@@ -10,6 +11,9 @@
 
 #define POLL_MS   1000 /* the safety net when a wake-up was lost */
 #define CLAIM_MAX 32
+/* After a claim whose outcome is unknown it is looked for so long: the server may still be at it.
+ */
+#define UNSURE_MS 60000
 
 LIST_HEAD(runs, run);
 
@@ -22,6 +26,8 @@ struct exec {
 	bool claiming;
 	bool again;
 	bool stopped;
+	int64_t unsure_until_ms;    /* runs may be ours that we do not know of */
+	bool looks_for_lost;        /* the batch on its way does */
 	char tokens[CLAIM_MAX][65]; /* brought by the claim on its way */
 };
 
@@ -71,6 +77,35 @@ static void take_stops(struct exec *x, const struct db_result *res, int k)
 	}
 }
 
+static void take_lost_claims(struct exec *x, const struct db_result *res)
+{
+	int64_t n = db_get_int(res, 0, 0, "n");
+
+	if (n == 0)
+		return;
+	log_warn(LOG_CTX_NONE,
+		 "executor: %lld runs were claimed as the database connection broke; they are "
+		 "given up for new attempts",
+		 (long long)n);
+	node_wake(x->node, WAKE_SCHED);
+	node_wake(x->node, WAKE_OUTBOX);
+}
+
+static void add_lost_claims(struct exec *x, struct db_batch *b)
+{
+	char *actor = mem_printf("node %s", x->node->name);
+	struct db_array known = {0};
+	struct run *r;
+
+	LIST_FOREACH (r, &x->runs, next)
+		db_array_int(&known, r->run_no);
+	db_add(b, Q_RUN_LOST_CLAIMS);
+	db_text(b, x->node->id);
+	db_array(b, &known);
+	db_text(b, actor);
+	free(actor);
+}
+
 static void on_claimed(struct db_result *res, void *arg)
 {
 	struct exec *x = arg;
@@ -79,10 +114,14 @@ static void on_claimed(struct db_result *res, void *arg)
 	x->claiming = false;
 	if (db_error(res) != NULL) {
 		log_warn(LOG_CTX_NONE, "executor: %s", db_error(res)->msg);
+		if (db_error(res)->code == ERR_DB_LOST)
+			x->unsure_until_ms = clock_mono_ms() + UNSURE_MS;
 		sleep_ms(x, POLL_MS);
 		return;
 	}
-	take_stops(x, res, 0);
+	if (x->looks_for_lost)
+		take_lost_claims(x, res);
+	take_stops(x, res, x->looks_for_lost ? 2 : 0);
 	n = db_rows(res, 1);
 	for (int i = 0; i < n; i++) {
 		int64_t k = db_get_int(res, 1, i, "hash_no") - 1;
@@ -116,8 +155,14 @@ static void bind_hashes(struct exec *x, struct db_batch *b, int64_t room)
 	db_array(b, &hashes);
 }
 
-/* The first statement asks which runs are to be stopped, the second claims new ones while there is
- * room. */
+static void add_stops(struct exec *x, struct db_batch *b)
+{
+	db_add(b, Q_RUN_STOPS);
+	db_text(b, x->node->id);
+}
+
+/* Claims runs while there is room, as the second statement. The first asks which are to be stopped,
+ * or looks for lost claims: before new ones come. */
 static void claim(struct exec *x)
 {
 	struct node *n = x->node;
@@ -132,11 +177,16 @@ static void claim(struct exec *x)
 	x->again = false;
 	evtimer_del(x->timer);
 	b = db_batch_new(n->db);
-	db_add(b, Q_RUN_STOPS);
-	db_text(b, n->id);
+	x->looks_for_lost = clock_mono_ms() < x->unsure_until_ms;
+	if (x->looks_for_lost)
+		add_lost_claims(x, b);
+	else
+		add_stops(x, b);
 	db_add(b, Q_RUN_CLAIM);
 	db_text(b, n->id);
 	bind_hashes(x, b, x->stopped ? 0 : room);
+	if (x->looks_for_lost)
+		add_stops(x, b);
 	db_submit(b, on_claimed, x);
 }
 

@@ -8,6 +8,7 @@
 #include "dag/dag.h"
 #include "party/catalog.h"
 #include "party/create.h"
+#include "party/partner.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,6 +306,7 @@ static void run_again(struct again *a)
 {
 	struct db_batch *b = db_batch_new(request_node(a->r)->db);
 
+	partner_add_message(a->r, a->p, b);
 	db_add(b, Q_PARTY_JOB_RERUN);
 	db_json(b, a->p);
 	db_submit(b, on_again, a);

@@ -158,7 +158,9 @@ static void on_recorded(struct db_result *r, void *arg)
 	struct outbox *box = m->box;
 
 	box->in_flight--;
-	if (db_error(r) != NULL)
+	if (db_error(r) != NULL && db_error(r)->code == ERR_CONFLICT)
+		log_info(LOG_CTX_NONE, "outbox: an answer came too late: %s", db_error(r)->msg);
+	else if (db_error(r) != NULL)
 		log_warn(LOG_CTX_NONE, "outbox: recording an answer: %s", db_error(r)->msg);
 	else if (m->command != NULL && m->command->wakes_sched)
 		node_wake(box->node, WAKE_SCHED);

@@ -73,6 +73,9 @@ static void bind_j3(struct request *q, struct db_batch *b)
 	db_text(b, text(q, "party_id"));
 }
 
+/* The batch of a command: the number of its message first, then what it is about. */
+enum { A_MESSAGE, A_COMMAND, A_STATE };
+
 /* job_id, task_name, attempt, role, party_id */
 static void bind_task(struct request *q, struct db_batch *b)
 {
@@ -100,8 +103,8 @@ static void add_reserve(struct request *q, struct db_batch *b)
 
 static void reply_reserve(struct request *q, const struct db_result *res)
 {
-	const char *result = db_get(res, 0, 0, "result");
-	const char *detail = db_get(res, 0, 0, "detail");
+	const char *result = db_get(res, A_COMMAND, 0, "result");
+	const char *detail = db_get(res, A_COMMAND, 0, "detail");
 
 	if (strcmp(result, "granted") == 0)
 		reply_ok(q->r, NULL);
@@ -125,7 +128,7 @@ static void add_start(struct request *q, struct db_batch *b)
 
 static void reply_start(struct request *q, const struct db_result *res)
 {
-	if (db_get_bool(res, 0, 0, "started"))
+	if (db_get_bool(res, A_COMMAND, 0, "started"))
 		reply_ok(q->r, NULL);
 	else
 		reply_code(q->r, ERR_JOB_UPDATE,
@@ -164,13 +167,15 @@ static void add_task_start(struct request *q, struct db_batch *b)
 static void reply_task_start(struct request *q, const struct db_result *res)
 {
 	/* A start that comes twice finds the task started: that is no refusal. */
-	if (db_get_int(res, 0, 0, "n") == 1 || strcmp(db_get(res, 1, 0, "status"), "running") == 0)
+	if (db_get_int(res, A_COMMAND, 0, "n") == 1 ||
+	    strcmp(db_get(res, A_STATE, 0, "status"), "running") == 0)
 		reply_ok(q->r, NULL);
 	else
 		reply_code(
 		    q->r, ERR_TASK_START, "Start task failed: the job is %s here, the task %s",
-		    db_get(res, 1, 0, "job_status"),
-		    db_is_null(res, 1, 0, "status") ? "unknown" : db_get(res, 1, 0, "status"));
+		    db_get(res, A_STATE, 0, "job_status"),
+		    db_is_null(res, A_STATE, 0, "status") ? "unknown"
+							  : db_get(res, A_STATE, 0, "status"));
 }
 
 static void add_task_stop(struct request *q, struct db_batch *b)
@@ -189,18 +194,21 @@ static void add_collect(struct request *q, struct db_batch *b)
 
 static json_t *ms_or_null(const struct db_result *res, const char *col)
 {
-	return db_is_null(res, 0, 0, col) ? json_null() : json_integer(db_get_int(res, 0, 0, col));
+	return db_is_null(res, A_COMMAND, 0, col)
+		   ? json_null()
+		   : json_integer(db_get_int(res, A_COMMAND, 0, col));
 }
 
 static void reply_collect(struct request *q, const struct db_result *res)
 {
-	if (db_is_null(res, 0, 0, "status")) {
+	if (db_is_null(res, A_COMMAND, 0, "status")) {
 		reply_code(q->r, ERR_TASK_NOT_FOUND, "No found task");
 		return;
 	}
 	json_t *d = json_copy(q->p);
-	json_object_set_new(d, "status", json_string(db_get(res, 0, 0, "status")));
-	json_object_set_new(d, "party_status", json_string(db_get(res, 0, 0, "party_status")));
+	json_object_set_new(d, "status", json_string(db_get(res, A_COMMAND, 0, "status")));
+	json_object_set_new(d, "party_status",
+			    json_string(db_get(res, A_COMMAND, 0, "party_status")));
 	json_object_set_new(d, "start_time", ms_or_null(res, "start_ms"));
 	json_object_set_new(d, "end_time", ms_or_null(res, "end_ms"));
 	json_object_set_new(d, "update_time", ms_or_null(res, "update_ms"));
@@ -225,6 +233,21 @@ static const struct command commands[] = {
 };
 
 /* ---- the common way of a command ---- */
+
+void partner_add_message(struct http_req *r, const json_t *p, struct db_batch *b)
+{
+	const char *key = http_req_header(r, "X-Norn-Key");
+	int64_t no;
+
+	db_add(b, Q_PARTY_MESSAGE);
+	db_text(b, js_str(p, "job_id", NULL));
+	db_text(b, js_str(p, "role", NULL));
+	db_text(b, js_str(p, "party_id", NULL));
+	if (key != NULL && str_to_i64(key, &no) && no > 0)
+		db_int(b, no);
+	else
+		db_null(b); /* a FATE site */
+}
 
 static void on_done(struct db_result *res, void *arg)
 {
@@ -268,6 +291,7 @@ static void on_scheduler(struct db_result *res, void *arg)
 		return;
 	}
 	b = db_batch_new(request_node(q->r)->db);
+	partner_add_message(q->r, q->p, b);
 	q->cmd->add(q, b);
 	db_submit(b, on_done, q);
 }

@@ -7,7 +7,13 @@
 #ifndef NORN_PARTY_PARTNER_H
 #define NORN_PARTY_PARTNER_H
 
+#include "db/db.h"
 #include "net/http.h"
+#include <jansson.h>
+
+/* Adds the statement that refuses a message which comes behind a later one (X-Norn-Key is its
+ * number). It must be of one batch with what the message asks for. p: job_id, role, party_id. */
+void partner_add_message(struct http_req *r, const json_t *p, struct db_batch *b);
 
 extern const struct http_route partner_routes[];
 extern const size_t partner_n_routes;
