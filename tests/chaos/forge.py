@@ -6,6 +6,7 @@ import os
 
 from checker import Checker
 from load import MARK
+from samples import Samples
 
 COPY = ("INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason, detail, "
         "actor) SELECT job_id, object, task_name, role, party_id, attempt, {before}, {to}, {reason}, detail, actor "
@@ -56,6 +57,7 @@ def missed(world, clients, samples):
         f.write(f"{MARK}\n{MARK}\n")
     if not notices(world, clients, samples, "one_process_an_attempt"):
         out.append(f"one_process_an_attempt did not notice {path}")
+    samples = Samples(world)
     samples.take("guest", "use", "standalone", "6", "7", "2", "", "")
     samples.take("guest", "job", "forged", "5", "50", "0", "", "running")
     samples.take("guest", "job", "forged", "6", "40", "0", "", "running")

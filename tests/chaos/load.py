@@ -1,22 +1,38 @@
 """The clients: they submit the jobs of the schedule, stop, suspend and rerun them, and note what they were told."""
 
 import threading
+import time
 
 import harness
 
 CALL_S = 8
+INSIST_S = 40  # on a wish, once everything is up again
 MARK = "chaos start"  # a line in the log of every process that has started
+
+
+def party_list(j, sites):
+    """The submitting site is the guest, the others are its hosts."""
+    out = []
+    for role, members in (("guest", [s for s in sites if s == j.site]), ("host", [s for s in sites if s != j.site])):
+        if members:
+            out.append({"role": role, "party_id": [harness.PARTY_OF[s] for s in members]})
+    return out
 
 
 def definition(j):
     """The job as the API takes it."""
     tasks = {}
     for name, t in j.tasks.items():
-        made = harness.noop(parties=t["parties"], message=MARK, sleep_ms=t["sleep_ms"], fail=t["fail"])
+        made = harness.noop(message=MARK, sleep_ms=t["sleep_ms"], fail=t["fail"])
         if t["parents"]:
-            made["dependent_tasks"] = t["parents"]
+            made["inputs"] = {"data": {"input_data": {"task_output_artifact": [
+                {"producer_task": p, "output_artifact_key": "output_data"} for p in t["parents"]]}}}
+        if t["parties"]:
+            made["parties"] = party_list(j, t["parties"])
         tasks[name] = made
-    return harness.job(tasks, j.parties, j.cores, priority=j.priority, auto_retries=j.auto_retries)
+    dag = harness.job(tasks, (), j.cores, priority=j.priority, auto_retries=j.auto_retries)
+    dag["dag"]["parties"] = party_list(j, j.parties)
+    return dag
 
 
 class Submitted:
@@ -86,28 +102,27 @@ class Clients:
 
     # ---- at the end
 
-    def settle(self, end):
+    def settle(self):
         """After the faults: unknown submits are sent again with their keys, suspended jobs go on, endless ones are
-        stopped. Gives the texts of what was not accepted."""
+        stopped."""
         for s in self.all:
             if s.tries == 0:
                 continue
-            v = None
-            while s.job_id is None and not end():
-                v = self.submit(s, 60)
             if s.job_id is None:
-                self.wrong.append(f"the submit with the key {s.key} was never accepted, at last with {v}")
+                self.insist(s, "submit", lambda s=s: self.submit(s, 60))
+            if s.job_id is None:
                 continue
-            if any(kind == "suspend" for kind, _, _ in s.answers):
-                self.insist(s, "resume", end)
-            if s.job.endless:
-                self.insist(s, "stop", end)
-        return self.wrong
+            for wish in ("resume", "stop"):
+                if s.job.endless if wish == "stop" else any(kind == "suspend" for kind, _, _ in s.answers):
+                    self.insist(s, wish, lambda s=s, w=wish: self.call(s.job.site, f"/v2/job/{w}", {"job_id": s.job_id}, 30))
 
-    def insist(self, s, wish, end):
-        v = None
-        while not end():
-            v = self.call(s.job.site, f"/v2/job/{wish}", {"job_id": s.job_id}, 30)
-            if v and v["code"] == 0:
+    def insist(self, s, wish, ask):
+        end = time.monotonic() + INSIST_S
+        while True:
+            v = ask()
+            if v and (v["code"] == 0 or v.get("job_id")):
                 return
-        self.wrong.append(f"{wish} of job {s.job_id} was never accepted, at last with {v}")
+            if time.monotonic() > end:
+                self.wrong.append(f"{wish} of {s.key}, job {s.job_id}, was never accepted, at last with {v}")
+                return
+            time.sleep(0.2)

@@ -18,7 +18,7 @@ CONF = {
     "exec.grace_ms": 1000,
     "jobs.create_timeout_s": 60,
     "jobs.reserve_ttl_ms": 10000,
-    "peer.timeout_ms": 4000,
+    "peer.timeout_ms": 2500,
 }
 COMPONENT, SUPERVISOR = "norn-component", "norn-run"
 
