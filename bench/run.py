@@ -49,11 +49,11 @@ SCENARIOS = (
     ("real", throughput.SECTION, throughput.REAL, throughput.real),
     ("submit", throughput.SECTION, throughput.SUBMIT, throughput.submit),
     ("latency", latency.SECTION, "dispatch", latency.measure),
-    ("shapes", shapes.SECTION, "wide and deep jobs", shapes.wide_and_deep),
-    ("airflow", shapes.AIRFLOW, "Airflow's scenarios", shapes.airflow),
     ("query", query.SECTION, "requests", query.measure),
     ("memory", memory.SECTION, "a node with active jobs", memory.measure),
     ("growth", growth.SECTION, "history and a long queue", growth.measure),
+    ("shapes", shapes.SECTION, "wide and deep jobs", shapes.wide_and_deep),
+    ("airflow", shapes.AIRFLOW, "Airflow's scenarios", shapes.airflow),
 )
 
 
