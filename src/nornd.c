@@ -284,6 +284,12 @@ static bool set_up(struct err *e)
 
 static void tear_down(void)
 {
+	/* First what others wait for: open calls and statements end with an error while who waits is still there, and
+	 * the end of a call may ask the database. */
+	if (node.http != NULL)
+		http_client_free(node.http);
+	if (node.db != NULL)
+		db_close(node.db);
 	sched_free(&node);
 	exec_free(&node);
 	outbox_free(&node);
@@ -292,10 +298,6 @@ static void tear_down(void)
 		http_server_free(client_server);
 	if (peer_server != NULL)
 		http_server_free(peer_server);
-	if (node.http != NULL)
-		http_client_free(node.http);
-	if (node.db != NULL)
-		db_close(node.db);
 	node_wakes_free(&node);
 	janitor_free();
 	if (drain_timer != NULL)
