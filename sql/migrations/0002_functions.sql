@@ -384,10 +384,11 @@ RETURNS norn.job_work LANGUAGE sql AS $$
          ORDER BY w.prio LIMIT 1)
     SELECT x.* FROM need CROSS JOIN LATERAL (
            SELECT w.* FROM norn.job_work w
-            WHERE w.blocked AND (w.need_cores > 0 OR w.need_memory_mb > 0) AND w.need_cores = need.n
+            WHERE w.blocked AND (w.need_cores > 0 OR w.need_memory_mb > 0) AND w.need_cores >= need.n
               AND w.need_memory_mb <= p_memory_mb AND (w.local_only OR NOT p_local_only) AND w.job_no <> ALL (p_but)
-            ORDER BY w.prio LIMIT 1) x
-     WHERE need.n <= p_cores AND x.prio <= COALESCE((SELECT prio FROM oldest) + norn.overtake_ms(), x.prio)
+            ORDER BY w.need_cores, w.prio LIMIT 1) x
+     WHERE need.n <= p_cores AND x.need_cores <= p_cores
+       AND x.prio <= COALESCE((SELECT prio FROM oldest) + norn.overtake_ms(), x.prio)
      ORDER BY x.prio LIMIT 1 $$;
 
 -- Wakes the jobs that fit into what is free, the first in the queue first and none behind a large one that has waited
@@ -886,8 +887,10 @@ BEGIN
         UPDATE norn.job_party SET reserve_state = r.result, detail = r.detail
          WHERE job_no = p.job_no AND party_no = p.party_no;
     END LOOP;
+    -- A refusal here is the whole answer, and is over with this transaction: a release that comes later finds the job
+    -- ready to ask again.
     UPDATE norn.job_party x SET reserve_state = 'none'
-     WHERE x.job_no = ANY (p_job_nos) AND norn.mine(x.job_no) AND NOT x.local
+     WHERE x.job_no = ANY (p_job_nos) AND norn.mine(x.job_no) AND x.reserve_state <> 'never'
        AND EXISTS (SELECT 1 FROM norn.job_party y WHERE y.job_no = x.job_no AND y.reserve_state IN ('refused', 'never'));
     INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, give_up_at)
     SELECT x.party_id, j.scheduler_party_id, j.job_id, j.job_no, x.party_no, 'job_reserve',
@@ -1077,8 +1080,8 @@ BEGIN
     DELETE FROM norn.task_work WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no);
 END $$;
 
--- The end of a cycle: gives leases back, due at once when something happened meanwhile, and takes ended jobs out of the
--- queue. Only here does a scheduler lock rows of job_work, in the order of their numbers, as whoever locks several
+-- The end of a cycle: gives leases back, due at once when something happened meanwhile or this site has answered a
+-- reservation (p_blocked says that the job waits for one), and takes ended jobs out of the queue. Only here does a scheduler lock rows of job_work, in the order of their numbers, as whoever locks several
 -- does. Returns the jobs that are due again.
 CREATE FUNCTION norn.sched_leave(p_job_nos bigint[], p_lease_nos bigint[], p_pokes bigint[], p_due_ms bigint[],
         p_blocked boolean[]) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
@@ -1102,7 +1105,9 @@ BEGIN
                SET lease_until = NULL, node_id = NULL,
                    blocked = u.blocked AND NOT EXISTS (SELECT 1 FROM norn.job_party p
                                                         WHERE p.job_no = w.job_no AND p.reserve_state = 'granted'),
-                   due_at = CASE WHEN w.poke <> u.poke THEN norn.due_now(w.prio)
+                   due_at = CASE WHEN w.poke <> u.poke OR (u.blocked AND EXISTS (
+                                          SELECT 1 FROM norn.job_party p WHERE p.job_no = w.job_no
+                                             AND p.reserve_state IN ('granted', 'never'))) THEN norn.due_now(w.prio)
                                  ELSE COALESCE(to_timestamp(u.due_ms / 1000.0), now() + interval '30 seconds') END
               FROM unnest(p_job_nos, p_lease_nos, p_pokes, p_due_ms, p_blocked)
                    AS u(job_no, lease_no, poke, due_ms, blocked)

@@ -217,6 +217,7 @@ static void plan_waiting(struct planner *p)
 	}
 	effect(p, PLAN_RESERVE, WHY_NONE);
 	p->out->blocked = true;
+	due(p, p->now_ms + reserve_pause_ms(p));
 }
 
 static void child_parent_done(struct planner *p, int parent)

@@ -63,8 +63,9 @@ struct plan_job {
 
 enum plan_kind {
 	PLAN_JOB_STATUS, /* to status; an end status also ends it at every party */
-	PLAN_RESERVE,    /* ask every party for the job's resources */
-	PLAN_RELEASE,    /* give back what was granted; try again later */
+	/* Ask every party for the job's resources; due_ms is for when this site refuses at once. */
+	PLAN_RESERVE,
+	PLAN_RELEASE, /* give back what was granted; try again later */
 	PLAN_TASK_START,
 	PLAN_TASK_END,   /* federated status; stops it at every party */
 	PLAN_TASK_RETRY, /* the attempt has ended with status; a new one is started at at_ms */

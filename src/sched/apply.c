@@ -130,10 +130,10 @@ static const char *add_effects(struct applying *a, struct cycle_job *j, bool *st
 			break;
 		case PLAN_RESERVE:
 			add_no(&a->reserve, j->job_no);
+			(*tries)++;
 			break;
 		case PLAN_RELEASE:
 			add_no(&a->release, j->job_no);
-			(*tries)++;
 			break;
 		case PLAN_TASK_START:
 			add_start(a, j, f);
@@ -167,9 +167,7 @@ static void add_job(struct applying *a, struct cycle_job *j)
 	const struct status_counts *c = &j->result.counts;
 	bool started = false;
 	int tries = j->plan.reserve_tries;
-	int reserved_before = a->reserve.n;
 	const char *reason = add_effects(a, j, &started, &tries);
-	bool reserves = a->reserve.n > reserved_before;
 	struct jobs_arrays *x = &a->jobs;
 
 	add_marks(a, j);
@@ -187,9 +185,8 @@ static void add_job(struct applying *a, struct cycle_job *j)
 	db_array_int(&a->leave.no, j->job_no);
 	db_array_int(&a->leave.lease, j->lease_no);
 	db_array_int(&a->leave.poke, j->poke);
-	if (reserves || (j->more_tasks && j->result.n_effects > 0))
-		db_array_int(&a->leave.due,
-			     j->now_ms); /* this site's answer is there, or the rest of the tasks */
+	if (j->more_tasks && j->result.n_effects > 0)
+		db_array_int(&a->leave.due, j->now_ms);
 	else if (j->result.due_ms > 0)
 		db_array_int(&a->leave.due, j->result.due_ms);
 	else

@@ -201,7 +201,7 @@ bool sim_chance(int percent);  /* of a fault: never when calm */
 void sim_submit(int j);
 bool sim_stop(int j, enum status st);
 void sim_poke(int j);
-void sim_wake_blocked(void);
+void sim_wake_blocked(bool brief); /* brief: what was given back had not been used */
 bool sim_task_report(int j, int t, int attempt, int party, enum status st, bool node_lost,
 		     bool no_retry);
 void sim_created(int j, int party, bool ok);

@@ -59,7 +59,7 @@ static bool live(const struct sim_pjob *pj)
 enum sim_answer sim_party_reserve(int j, int p)
 {
 	struct sim_pjob *pj = &sim->pj[j][p];
-	int site = sim->site_of[p], used = 0, together = 0;
+	int site = sim->site_of[p], used = 0, together = 0, need = 0;
 
 	if (!pj->exists || status_is_end(pj->st))
 		return A_REFUSED;
@@ -70,9 +70,12 @@ enum sim_answer sim_party_reserve(int j, int p)
 			pj->expires = sim->now + 2 * sim_policy.reserve_ttl_ms;
 		return A_OK;
 	}
-	for (int q = 0; q < sim->n_parties; q++)
-		together +=
-		    sim->site_of[q] == site && sim->pj[j][q].exists ? sim->job[j].cores[q] : 0;
+	for (int q = 0; q < sim->n_parties; q++) {
+		if (sim->site_of[q] != site || !sim->pj[j][q].exists)
+			continue;
+		together += sim->job[j].cores[q];
+		need += live(&sim->pj[j][q]) ? 0 : sim->job[j].cores[q];
+	}
 	if (together > sim->capacity[site])
 		return A_NEVER;
 	for (int k = 0; k < sim->n_jobs; k++) {
@@ -81,7 +84,8 @@ enum sim_answer sim_party_reserve(int j, int p)
 				used += sim->job[k].cores[q];
 		}
 	}
-	if (used + sim->job[j].cores[p] > sim->capacity[site])
+	/* all parties of the job here, or none */
+	if (used + need > sim->capacity[site])
 		return A_REFUSED;
 	pj->reserved = true;
 	pj->expires = sim->now + 2 * sim_policy.reserve_ttl_ms;
@@ -95,8 +99,8 @@ void sim_party_release(int j, int p, bool wake)
 		return;
 	sim->pj[j][p].reserved = false;
 	sim_say("job %d releases at party %d", j, p);
-	if (wake && sim->site_of[p] == SITE_SCHED)
-		sim_wake_blocked();
+	if (sim->site_of[p] == SITE_SCHED)
+		sim_wake_blocked(!wake);
 }
 
 bool sim_party_job_start(int j, int p)

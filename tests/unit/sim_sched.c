@@ -11,6 +11,15 @@ static bool local(int party)
 	return sim->site_of[party] == SITE_SCHED;
 }
 
+static bool all_local(void)
+{
+	for (int p = 0; p < sim->n_parties; p++) {
+		if (!local(p))
+			return false;
+	}
+	return true;
+}
+
 static void step_job(int j, enum status to)
 {
 	struct sim_job *x = &sim->job[j];
@@ -35,11 +44,8 @@ static void step_task(int j, int t, enum status to)
 void sim_submit(int j)
 {
 	struct sim_job *x = &sim->job[j];
-	bool all_local = true;
 
-	for (int p = 0; p < sim->n_parties; p++)
-		all_local &= local(p);
-	x->st = all_local ? ST_WAITING : ST_READY;
+	x->st = all_local() ? ST_WAITING : ST_READY;
 	x->stop = ST_COUNT;
 	x->work = (struct sim_work){.exists = true, .due = sim->now};
 	x->counts.waiting = x->n_tasks;
@@ -69,10 +75,10 @@ void sim_poke(int j)
 		w->due = sim->now;
 }
 
-void sim_wake_blocked(void)
+void sim_wake_blocked(bool brief)
 {
 	for (int j = 0; j < sim->n_jobs; j++) {
-		if (sim->job[j].work.blocked)
+		if (sim->job[j].work.blocked && (all_local() || !brief))
 			sim_poke(j);
 	}
 }
@@ -221,8 +227,10 @@ static void fill_parties(const struct sim_job *x, const int *task_of, int n, str
 	out->n_parties = sim->n_parties;
 	out->parties = mem_array((size_t)sim->n_parties, sizeof(*out->parties));
 	for (int p = 0; p < sim->n_parties; p++)
-		out->parties[p] = (struct plan_party){
-		    .create = x->create[p], .reserve = x->reserve[p], .cores = x->cores[p]};
+		out->parties[p] = (struct plan_party){.create = x->create[p],
+						      .reserve = x->reserve[p],
+						      .local = local(p),
+						      .cores = x->cores[p]};
 	for (int t = 0; t < x->n_tasks; t++) {
 		bool chosen = false;
 		for (int i = 0; i < n; i++)
@@ -256,6 +264,7 @@ static struct plan_job *fill_job(const struct sim_cycle *c, int *task_of)
 	out->stop_status = x->stop;
 	out->counts = x->counts;
 	out->reserve_tries = x->reserve_tries;
+	out->salt = (unsigned)c->job;
 	out->deadline_ms = x->deadline;
 	out->n_tasks = n;
 	out->tasks = mem_array((size_t)n, sizeof(*out->tasks));
@@ -296,14 +305,26 @@ static enum plan_reserve reserve_state(enum sim_answer a)
 	return a == A_OK ? RESERVE_GRANTED : a == A_NEVER ? RESERVE_NEVER : RESERVE_REFUSED;
 }
 
+/* Here first: what this site refuses is not asked elsewhere. */
 static void apply_reserve(int j)
 {
+	struct sim_job *x = &sim->job[j];
+	bool refused = false;
+
 	for (int p = 0; p < sim->n_parties; p++) {
-		sim->job[j].reserve[p] = RESERVE_ASKED;
-		if (local(p))
-			sim_reserved(j, p, reserve_state(sim_party_reserve(j, p)));
-		else
-			post(j, p, C_RESERVE, 0, 0, ST_COUNT);
+		if (!local(p))
+			continue;
+		x->reserve[p] = reserve_state(sim_party_reserve(j, p));
+		refused |= x->reserve[p] != RESERVE_GRANTED;
+	}
+	x->reserve_tries++;
+	for (int p = 0; p < sim->n_parties; p++) {
+		if (refused && x->reserve[p] != RESERVE_NEVER)
+			x->reserve[p] = RESERVE_NONE;
+		if (refused || local(p))
+			continue;
+		x->reserve[p] = RESERVE_ASKED;
+		post(j, p, C_RESERVE, 0, 0, ST_COUNT);
 	}
 }
 
@@ -311,7 +332,6 @@ static void apply_release(int j)
 {
 	struct sim_job *x = &sim->job[j];
 
-	x->reserve_tries++;
 	for (int p = 0; p < sim->n_parties; p++) {
 		if (x->reserve[p] == RESERVE_GRANTED && local(p))
 			sim_party_release(j, p, false);
@@ -467,10 +487,16 @@ static void leave(const struct sim_cycle *c, int64_t due, bool blocked)
 
 	if (!w->exists || w->lease_no != c->lease_no)
 		return;
+	bool answered = false, granted = false;
+	for (int p = 0; p < sim->n_parties; p++) {
+		enum plan_reserve r = sim->job[c->job].reserve[p];
+		granted |= r == RESERVE_GRANTED;
+		answered |= r == RESERVE_GRANTED || r == RESERVE_NEVER;
+	}
 	w->lease_until = 0;
-	w->blocked = blocked;
+	w->blocked = blocked && !granted;
 	/* The real one looks again after a while in any case; here a lost wake-up shows. */
-	w->due = w->poke != c->poke ? sim->now : due > 0 ? due : INT64_MAX;
+	w->due = w->poke != c->poke || (blocked && answered) ? sim->now : due > 0 ? due : INT64_MAX;
 }
 
 void sim_apply(int s)

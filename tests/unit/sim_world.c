@@ -269,7 +269,7 @@ static void on_janitor(const struct event *e)
 			if (pj->reserved && pj->expires != 0 && pj->expires <= sim->now) {
 				pj->reserved = false;
 				if (e->a == SITE_SCHED)
-					sim_wake_blocked();
+					sim_wake_blocked(false);
 			}
 		}
 	}

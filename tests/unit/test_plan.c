@@ -119,6 +119,42 @@ START_TEST(pauses_between_rounds_grow_to_a_limit)
 }
 END_TEST
 
+START_TEST(a_job_of_one_site_waits_to_be_woken)
+{
+	struct fx *f = fx_new(ST_WAITING, 2, 4);
+
+	fx_task(f, 1, 1, 0);
+	f->job.parties[0].reserve = f->job.parties[1].reserve = RESERVE_REFUSED;
+	f->job.parties[0].local = f->job.parties[1].local = true;
+	fx_plan(f, 0);
+	fx_effect(f, PLAN_RELEASE, -1);
+	ck_assert_int_eq(f->res.due_ms, FX_NOW + POLICY->reserve_retry_local_ms);
+	ck_assert(f->res.blocked);
+}
+END_TEST
+
+START_TEST(two_jobs_do_not_try_again_at_the_same_times)
+{
+	int same = 0;
+
+	for (int tries = 0; tries < 20; tries++) {
+		int64_t due[2];
+		for (unsigned i = 0; i < 2; i++) {
+			struct fx *f = fx_new(ST_WAITING, 2, 4);
+			fx_task(f, 1, 1, 0);
+			f->job.parties[0].reserve = RESERVE_GRANTED;
+			f->job.parties[1].reserve = RESERVE_REFUSED;
+			f->job.reserve_tries = tries;
+			f->job.salt = 1000 + i;
+			fx_plan(f, 0);
+			due[i] = f->res.due_ms;
+		}
+		same += due[0] == due[1];
+	}
+	ck_assert_int_le(same, 2);
+}
+END_TEST
+
 START_TEST(what_can_never_fit_ends_the_job)
 {
 	struct fx *f = fx_new(ST_WAITING, 3, 4);
@@ -644,6 +680,8 @@ int main(void)
 	tcase_add_test(tc, all_grants_start_the_job_and_its_first_tasks);
 	tcase_add_test(tc, a_round_of_reservations_is_complete_before_it_is_given_back);
 	tcase_add_test(tc, pauses_between_rounds_grow_to_a_limit);
+	tcase_add_test(tc, a_job_of_one_site_waits_to_be_woken);
+	tcase_add_test(tc, two_jobs_do_not_try_again_at_the_same_times);
 	tcase_add_test(tc, what_can_never_fit_ends_the_job);
 	tcase_add_test(tc, nothing_to_do_has_no_effects);
 	tcase_add_test(tc, a_parent_starts_its_child_in_the_same_plan);

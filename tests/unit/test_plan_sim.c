@@ -23,6 +23,7 @@ struct sim *sim;
 const struct plan_policy sim_policy = {
     .reserve_retry_ms = 100,
     .reserve_retry_max_ms = 2000,
+    .reserve_retry_local_ms = 1000000000, /* a release that wakes nobody shows */
     .reserve_ttl_ms = 3000,
     .retry_delay_ms = 100,
     .retry_delay_max_ms = 1000,
