@@ -153,7 +153,7 @@ class Client:
 
 
 def submit_many(port, dag, n, connections=4, deadline_s=60):
-    """Submits the same job n times: (ids, refusals, seconds)."""
+    """Submits the same job n times: (ids, refusals and broken connections, seconds)."""
     body = json.dumps({"dag_schema": dag}).encode()
     todo = iter(range(n))
     lock = threading.Lock()
@@ -172,6 +172,8 @@ def submit_many(port, dag, n, connections=4, deadline_s=60):
                     ids.append(answer["job_id"])
                 else:
                     refused.append(answer.get("message"))
+        except (OSError, ValueError, http.client.HTTPException) as e:
+            refused.append(f"{type(e).__name__}: {e}")
         finally:
             client.close()
 
