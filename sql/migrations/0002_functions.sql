@@ -655,7 +655,7 @@ END $$;
 CREATE FUNCTION norn.run_claim(p_node_id text, p_hashes text[])
 RETURNS TABLE (run_no bigint, hash_no integer, lease_no bigint, job_id text, task_name text, attempt integer, role text,
                party_id text, component text, provider text, config json, timeout_s bigint, cores integer,
-               memory_mb integer, model_id text, model_version text)
+               memory_mb integer, model_id text, model_version text, sent_ms bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -685,7 +685,8 @@ BEGIN
     PERFORM norn.runs_report(v_runs, 'running', false, false);
     RETURN QUERY
         SELECT t.run_no, array_position(v_runs, t.run_no), w.lease_no, t.job_id, t.task_name, t.attempt, t.role, t.party_id, t.component, t.provider,
-               t.config, t.timeout_s, t.cores, t.memory_mb, j.model_id, j.model_version
+               t.config, t.timeout_s, t.cores, t.memory_mb, j.model_id, j.model_version,
+               GREATEST(0, norn.ms(now()) - norn.ms(w.due_at))
           FROM norn.party_task t JOIN norn.run_work w ON w.run_no = t.run_no
           JOIN norn.party_job j ON j.party_job_no = t.party_job_no
          WHERE t.run_no = ANY (v_runs);
@@ -786,7 +787,7 @@ BEGIN
     END IF;
     SELECT count(*) INTO v_n
       FROM norn.runs_finish(v_runs, v_leases, v_statuses, NULL, NULL,
-                            array_fill('never started: the connection to the database broke'::text, ARRAY[cardinality(v_runs)]),
+                            array_fill('its node lost sight of it as the database failed'::text, ARRAY[cardinality(v_runs)]),
                             NULL, NULL, NULL, NULL, array_fill('claim_lost'::text, ARRAY[cardinality(v_runs)]), p_actor,
                             true, false);
     RETURN v_n;
@@ -845,8 +846,9 @@ BEGIN
 END $$;
 
 -- The wish that a job ends. It is kept until the scheduler has carried it out everywhere.
-CREATE FUNCTION norn.job_stop(p_job_id text, p_status text, p_actor text, p_reason text, OUT o_found boolean,
-        OUT o_status text) LANGUAGE plpgsql AS $$
+-- p_attempt: of the job, when the wish came from another site; a later attempt was not meant.
+CREATE FUNCTION norn.job_stop(p_job_id text, p_status text, p_actor text, p_reason text, p_attempt integer DEFAULT NULL,
+        OUT o_found boolean, OUT o_status text) LANGUAGE plpgsql AS $$
 DECLARE
     j norn.job;
 BEGIN
@@ -856,7 +858,7 @@ BEGIN
         RETURN;
     END IF;
     o_status := j.status;
-    IF norn.is_end(j.status) OR j.stop_status IS NOT NULL THEN
+    IF norn.is_end(j.status) OR j.stop_status IS NOT NULL OR COALESCE(p_attempt < j.attempt, false) THEN
         RETURN;
     END IF;
     UPDATE norn.job SET stop_status = p_status, stop_actor = p_actor, stop_reason = p_reason, version = version + 1

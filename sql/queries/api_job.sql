@@ -85,7 +85,7 @@ SELECT COALESCE(json_agg(x), '[]') AS data FROM (
 
 -- name: api_job_scheduler
 -- who schedules a job that this site takes part in, which party of the site speaks, and the way there
-SELECT p.scheduler_party_id, p.party_id, p.status, r.url
+SELECT p.scheduler_party_id, p.party_id, p.status, p.attempt, r.url
   FROM norn.party_job p LEFT JOIN norn.site_route r ON r.party_id = p.scheduler_party_id
  WHERE p.job_id = $1 ORDER BY p.party_job_no LIMIT 1;
 
@@ -95,7 +95,7 @@ SELECT o_found, o_status FROM norn.job_stop($1, 'canceled', $2, $3);
 -- name: api_job_stop_later
 -- a stop that the scheduler of another site has to carry out is kept as a message to it
 INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, command, body)
-VALUES ($1, $2, $3, 'job_stop', json_build_object('job_id', $3::text, 'stop_status', 'canceled'));
+VALUES ($1, $2, $3, 'job_stop', json_build_object('job_id', $3::text, 'stop_status', 'canceled', 'attempt', $4::integer));
 
 -- name: api_job_notes
 UPDATE norn.party_job SET description = $4, update_at = now()

@@ -45,8 +45,8 @@ UPDATE norn.party_job SET progress = $4::integer, update_at = now()
 SELECT j.job_no, p.role FROM norn.job j JOIN norn.job_party p USING (job_no) WHERE j.job_id = $1 AND p.party_id = $2;
 
 -- name: job_stop
--- job id, end status, who, why
-SELECT o_found, o_status FROM norn.job_stop($1, $2, $3, $4);
+-- job id, end status, who, why, attempt of the job or null
+SELECT o_found, o_status FROM norn.job_stop($1, $2, $3, $4, $5);
 
 -- name: channel_node
 -- where a party's attempt runs: execution's job_id, task_name, attempt, role, party_id

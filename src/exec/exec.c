@@ -26,6 +26,7 @@ struct exec {
 	bool claiming;
 	bool again;
 	bool stopped;
+	bool idle;                  /* nobody has woken us: there is time to look for lost claims */
 	int64_t unsure_until_ms;    /* runs may be ours that we do not know of */
 	bool looks_for_lost;        /* the batch on its way does */
 	char tokens[CLAIM_MAX][65]; /* brought by the claim on its way */
@@ -38,9 +39,17 @@ struct finish *exec_finish(struct exec *x)
 	return &x->finish;
 }
 
+void exec_look_for_lost(struct exec *x)
+{
+	x->unsure_until_ms = clock_mono_ms() + UNSURE_MS;
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	claim(arg);
+	struct exec *x = arg;
+
+	x->idle = true;
+	claim(x);
 }
 
 static void on_wake(void *arg)
@@ -115,7 +124,7 @@ static void on_claimed(struct db_result *res, void *arg)
 	if (db_error(res) != NULL) {
 		log_warn(LOG_CTX_NONE, "executor: %s", db_error(res)->msg);
 		if (db_error(res)->code == ERR_DB_LOST)
-			x->unsure_until_ms = clock_mono_ms() + UNSURE_MS;
+			exec_look_for_lost(x);
 		sleep_ms(x, POLL_MS);
 		return;
 	}
@@ -177,7 +186,8 @@ static void claim(struct exec *x)
 	x->again = false;
 	evtimer_del(x->timer);
 	b = db_batch_new(n->db);
-	x->looks_for_lost = clock_mono_ms() < x->unsure_until_ms;
+	x->looks_for_lost = x->idle || clock_mono_ms() < x->unsure_until_ms;
+	x->idle = false;
 	if (x->looks_for_lost)
 		add_lost_claims(x, b);
 	else

@@ -76,7 +76,8 @@ static void on_recorded(struct db_result *res, void *arg)
 		buf_printf(&r->error, "its outputs could not be registered: %s", e->msg);
 		str_copy(r->end_status, sizeof(r->end_status), "failed");
 	} else if (!is_transient(e) && ++r->tries > 5) {
-		run_over(r); /* others see the run as lost when this node's lease ends */
+		exec_look_for_lost(r->exec); /* it is given up as a claim that nobody knows of */
+		run_over(r);
 		return;
 	}
 	retry_later(r);

@@ -108,10 +108,12 @@ static void preparing_free(struct preparing *p)
 	free(p);
 }
 
-static void fail_before_start(struct run *r, const char *text)
+static void fail_before_start(struct run *r, const struct err *e)
 {
+	/* a database that was away for a moment is nothing the task has done */
+	r->node_lost = e->code == ERR_DB_LOST || e->code == ERR_DB_UNAVAILABLE;
 	buf_reset(&r->error);
-	buf_adds(&r->error, text);
+	buf_adds(&r->error, e->msg);
 	run_end(r, "failed", "not_started");
 }
 
@@ -370,7 +372,7 @@ static void start(struct run *r, const struct run_inputs *in)
 		ok = start_process(r, &e);
 	}
 	if (!ok) {
-		fail_before_start(r, e.msg);
+		fail_before_start(r, &e);
 		return;
 	}
 	r->state = RUN_RUNNING;
@@ -389,7 +391,7 @@ static void on_inputs(struct db_result *res, void *arg)
 	struct run *r = p->r;
 
 	if (db_error(res) != NULL) {
-		fail_before_start(r, db_error(res)->msg);
+		fail_before_start(r, db_error(res));
 	} else if (r->stop_status[0] != '\0') { /* stopped meanwhile */
 		run_end(r, r->stop_status, "stopped");
 	} else {
@@ -448,7 +450,7 @@ static void on_catalog(json_t *providers, const struct err *why, void *arg)
 			      : catalog_component(providers, r->provider, r->component, &name, &e);
 
 	if (desc == NULL) {
-		fail_before_start(r, providers == NULL ? why->msg : e.msg);
+		fail_before_start(r, providers == NULL ? why : &e);
 		preparing_free(p);
 		return;
 	}

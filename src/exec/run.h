@@ -82,6 +82,8 @@ struct finish {
 void finish_init(struct finish *f, struct node *n);
 void finish_free(struct finish *f);
 struct finish *exec_finish(struct exec *x); /* exec.c */
+/* exec.c: there may be runs of this node in the database that it knows nothing of. */
+void exec_look_for_lost(struct exec *x);
 
 /* taskconf.c: pure. */
 struct run_inputs {

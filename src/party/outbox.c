@@ -14,6 +14,7 @@
 #define IDLE_MAX_MS    1000
 #define ERROR_WAIT_MS  500
 #define RETRY_FIRST_MS 200
+#define SERVER_TRIES   10 /* of a message that is answered with an error of the server itself */
 #define RETRY_MAX_MS   15000
 
 struct message {
@@ -221,6 +222,11 @@ static void on_response(const struct http_response *res, void *arg)
 		return;
 	}
 	if (!peer_answer(res, &code, text, sizeof(text))) {
+		try_later(m, text);
+		return;
+	}
+	/* Trouble inside the other site may pass: an end or a release must not get lost by it. */
+	if (code == ERR_SERVER && m->tries < SERVER_TRIES) {
 		try_later(m, text);
 		return;
 	}

@@ -64,5 +64,5 @@ bool peer_answer(const struct http_response *res, enum err_code *code, char *tex
 	}
 	*code = (enum err_code)json_integer_value(c);
 	snprintf(text, size, "%s", js_str(res->json, "message", ""));
-	return true;
+	return *code != ERR_DB_LOST && *code != ERR_DB_UNAVAILABLE;
 }

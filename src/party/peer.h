@@ -21,8 +21,9 @@ struct peer_call {
 void *peer_post(struct node *n, const struct peer_call *call, const void *body, size_t len,
 		const char *content_type, http_response_cb *cb, void *arg);
 
-/* true: the other site has answered: code and text of its envelope. false: it was not reached, or
- * what came is no envelope: text says why. */
+/* true: the other site has answered: code and text of its envelope. false: it was not reached, what
+ * came is no envelope, or its database was away, so that it could not answer: text says why, and
+ * the same may be tried again. */
 bool peer_answer(const struct http_response *res, enum err_code *code, char *text, size_t size);
 
 #endif

@@ -146,6 +146,7 @@ static void on_stop_allowed(struct db_result *res, void *arg)
 		db_text(b, js_str(q->p, "stop_status", "canceled"));
 		db_text(b, actor);
 		db_null(b);
+		bind_optional_int(b, http_req_json(q->r), "attempt");
 		db_submit(b, on_stopped, q);
 		free(actor);
 		return;

@@ -16,6 +16,7 @@ struct stop {
 	char job_id[65];
 	char scheduler[65];
 	char party[65];
+	int64_t attempt; /* of the job, as this site knows it: the wish must not hit a rerun */
 };
 
 static void finish(struct stop *s, const struct err *e)
@@ -70,6 +71,7 @@ static void on_answer(const struct http_response *res, void *arg)
 		db_text(b, s->scheduler);
 		db_text(b, s->party);
 		db_text(b, s->job_id);
+		db_int(b, s->attempt);
 		db_submit(b, on_kept, s);
 	} else if (code == ERR_OK) {
 		finish(s, NULL);
@@ -92,7 +94,8 @@ static void ask_scheduler(struct stop *s, const char *url)
 		finish(s, &e);
 		return;
 	}
-	json_t *body = json_pack("{s:s, s:s}", "job_id", s->job_id, "stop_status", "canceled");
+	json_t *body = json_pack("{s:s, s:s, s:I}", "job_id", s->job_id, "stop_status", "canceled",
+				 "attempt", (json_int_t)s->attempt);
 	char *text = js_dump_str(body);
 	const struct peer_call call = {.dest_party = s->scheduler,
 				       .src_party = s->party,
@@ -121,6 +124,7 @@ static void on_stop(struct db_result *res, void *arg)
 		str_copy(s->scheduler, sizeof(s->scheduler),
 			 db_get(res, 1, 0, "scheduler_party_id"));
 		str_copy(s->party, sizeof(s->party), db_get(res, 1, 0, "party_id"));
+		s->attempt = db_get_int(res, 1, 0, "attempt");
 		ask_scheduler(s, db_get(res, 1, 0, "url"));
 	}
 }
