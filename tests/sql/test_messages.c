@@ -1,0 +1,218 @@
+/* Messages between sites and claims of runs whose answers get lost, doubled or late. */
+#include "fn.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct fn_job small = {.id = "j", .cores = 1};
+
+/* ---- at the party ---- */
+
+static const char create[] =
+    "SELECT norn.party_job_create('{\"job_id\":\"r\",\"role\":\"host\",\"party_id\":\"9998\","
+    "\"dag\":{},\"initiator_party_id\":\"1\",\"scheduler_party_id\":\"1\",\"model_id\":\"m\","
+    "\"model_version\":\"0\",\"cores\":2,\"memory_mb\":0,\"tasks\":[]}', NULL)";
+static const char finish[] =
+    "SELECT norn.party_job_finish('r', 'host', '9998', 'failed', 0, NULL, NULL, NULL)";
+static const char rerun[] =
+    "SELECT norn.party_job_rerun('{\"job_id\":\"r\",\"role\":\"host\",\"party_id\":\"9998\","
+    "\"attempt\":1}')";
+
+static const char *status(void)
+{
+	return fn_text(A, "SELECT concat_ws(' ', status, attempt) FROM norn.party_job");
+}
+
+/* As a node does: the number and the command in one transaction. */
+static void message(int no, const char *command)
+{
+	fn_do(A, "BEGIN");
+	fn_do(A, "SELECT norn.party_message('r', 'host', '9998', %d)", no);
+	fn_do(A, "%s", command);
+	fn_do(A, "COMMIT");
+}
+
+START_TEST(an_end_that_comes_late_does_not_end_the_rerun)
+{
+	fn_do(A, "%s", create);
+	message(5, finish);
+	ck_assert_str_eq(status(), "failed 0");
+	message(7, rerun);
+	ck_assert_str_eq(status(), "waiting 1");
+	fn_refused(A, "NR001", "SELECT norn.party_message('r', 'host', '9998', 5)");
+	ck_assert_str_eq(status(), "waiting 1");
+	message(9, finish);
+	ck_assert_str_eq(status(), "failed 1");
+}
+END_TEST
+
+START_TEST(a_release_that_comes_late_does_not_free_what_was_granted_since)
+{
+	static const char reserve[] =
+	    "SELECT result FROM norn.party_reserve('r', 'host', '9998', 60000)";
+	static const char release[] = "SELECT norn.party_release('r', 'host', '9998', false)";
+
+	fn_do(A, "%s", create);
+	message(1, reserve);
+	message(2, release);
+	message(3, reserve);
+	fn_refused(A, "NR001", "SELECT norn.party_message('r', 'host', '9998', 2)");
+	ck_assert_int_eq(fn_int(A, "SELECT sum(cores) FROM norn.reservation"), 2);
+}
+END_TEST
+
+START_TEST(a_message_may_come_twice_and_without_a_number)
+{
+	fn_do(A, "%s", create);
+	message(5, finish);
+	message(5, finish);
+	fn_do(A, "SELECT norn.party_message('r', 'host', '9998', NULL)");
+	fn_do(A, "SELECT norn.party_message('nobody', 'host', '9998', 1)");
+	ck_assert_str_eq(status(), "failed 0");
+	ck_assert_int_eq(fn_int(A, "SELECT message_no FROM norn.party_job"), 5);
+}
+END_TEST
+
+START_TEST(two_messages_at_once_are_taken_in_the_order_of_their_numbers)
+{
+	fn_do(A, "%s", create);
+	fn_do(A, "BEGIN");
+	fn_do(A, "SELECT norn.party_message('r', 'host', '9998', 8)");
+	fn_send(B, "SELECT norn.party_message('r', 'host', '9998', 7)");
+	fn_waits(B);
+	fn_do(A, "COMMIT");
+	ck_assert_str_eq(fn_done(B, NULL), "NR001");
+}
+END_TEST
+
+/* ---- at the sender ---- */
+
+static int64_t claim_message(int64_t *lease_no)
+{
+	static const char *const params[] = {"1", "60000"};
+	PGresult *res;
+	int64_t no;
+
+	fn_do(A, "UPDATE norn.outbox SET due_at = now() WHERE outbox_no = "
+		 "(SELECT min(outbox_no) FROM norn.outbox)");
+	res = fn_stmt(A, Q_OUTBOX_CLAIM, 2, params);
+	ck_assert_int_eq(PQntuples(res), 1);
+	no = strtoll(PQgetvalue(res, 0, PQfnumber(res, "outbox_no")), NULL, 10);
+	*lease_no = strtoll(PQgetvalue(res, 0, PQfnumber(res, "lease_no")), NULL, 10);
+	PQclear(res);
+	return no;
+}
+
+static const char *done_sql(int64_t no, int64_t lease_no)
+{
+	static char text[96];
+
+	snprintf(text, sizeof(text), "SELECT norn.outbox_done(%lld, %lld)", (long long)no,
+		 (long long)lease_no);
+	return text;
+}
+
+START_TEST(an_answer_under_a_lost_lease_writes_nothing)
+{
+	int64_t slow, quick, no;
+
+	for (int i = 0; i < 2; i++)
+		fn_do(
+		    A,
+		    "INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, command, body, "
+		    "due_at) VALUES ('1', '2', 'r', 'job_release', '{}', now() + interval '1 "
+		    "hour')");
+	no = claim_message(&slow);
+	ck_assert_int_eq(claim_message(&quick), no);
+	fn_refused(B, "NR001", "%s", done_sql(no, slow));
+	ck_assert_int_eq(fn_int(A, "SELECT count(*) FROM norn.outbox"), 2);
+	fn_do(A, "%s", done_sql(no, quick));
+	fn_refused(A, "NR001", "%s", done_sql(no, quick));
+	ck_assert_int_eq(fn_int(A, "SELECT count(*) FROM norn.outbox WHERE due_at <= now()"), 1);
+}
+END_TEST
+
+START_TEST(a_stop_for_an_earlier_attempt_does_not_stop_a_rerun)
+{
+	int64_t no = fn_running_job(A, &small, 1);
+
+	fn_end_task(A, no, 0, 0, "failed", false);
+	fn_end_job(A, no, "failed");
+	fn_do(A, "SELECT norn.job_rerun('j', true, NULL, 'me', NULL, NULL)");
+	fn_do(A, "SELECT norn.job_stop('j', 'canceled', 'party 9', NULL, 0)");
+	ck_assert_str_eq(fn_text(A, "SELECT stop_status FROM norn.job"), "");
+	fn_do(A, "SELECT norn.job_stop('j', 'canceled', 'party 9', NULL, 1)");
+	ck_assert_str_eq(fn_text(A, "SELECT stop_status FROM norn.job"), "canceled");
+}
+END_TEST
+
+/* ---- claims of runs ---- */
+
+START_TEST(a_claim_that_nobody_heard_of_is_found)
+{
+	int64_t lease, run, no = fn_running_job(A, &small, 1);
+
+	run = fn_run_claim(A, "n1", &lease);
+	ck_assert_int_eq(
+	    fn_int(A, "SELECT norn.runs_of_lost_claims('n1', '{%lld}', 'n1')", (long long)run), 0);
+	ck_assert_int_eq(fn_int(A, "SELECT norn.runs_of_lost_claims('n2', '{}', 'n2')"), 0);
+	ck_assert_int_eq(fn_int(A, "SELECT norn.runs_of_lost_claims('n1', '{}', 'n1')"), 1);
+	ck_assert_str_eq(
+	    fn_text(A, "SELECT concat_ws(' ', status, final, node_lost) FROM norn.task_party"),
+	    "failed t t");
+	ck_assert_int_eq(fn_int(A, "SELECT count(*) FROM norn.run_work"), 0);
+	fn_refused(A, "NR001", "%s", fn_finish_sql(run, lease, "success"));
+	ck_assert_int_eq(
+	    fn_int(A, "SELECT count(*) FROM norn.task_work WHERE job_no = %lld", (long long)no), 1);
+}
+END_TEST
+
+/* The statement has begun, and sees what was there then; the function in it sees what came since.
+ */
+START_TEST(a_run_that_comes_while_a_claim_begins_is_in_its_answer)
+{
+	int64_t no = fn_submit(A, &small), run = -1;
+
+	fn_reserve(A, no);
+	fn_start_job(A, no);
+	fn_do(A, "PREPARE claim AS %s", db_stmt_sql(Q_RUN_CLAIM));
+	fn_do(B, "BEGIN");
+	fn_do(B, "LOCK TABLE norn.node IN ACCESS EXCLUSIVE MODE");
+	fn_send(A, "EXECUTE claim('n1', '{h}')");
+	fn_waits(A);
+	fn_start_task(C, no, 0, 0);
+	fn_do(B, "COMMIT");
+	ck_assert_str_eq(fn_done(A, &run), "");
+	ck_assert_int_eq(fn_int(B, "SELECT run_no FROM norn.run_work WHERE node_id = 'n1'"), run);
+	fn_do(A, "DEALLOCATE claim");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("messages");
+	TCase *tc = tcase_create("messages");
+	SRunner *r;
+	int failed;
+
+	tcase_add_unchecked_fixture(tc, fn_migrate, NULL);
+	tcase_add_checked_fixture(tc, fn_open, fn_close);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, an_end_that_comes_late_does_not_end_the_rerun);
+	tcase_add_test(tc, a_release_that_comes_late_does_not_free_what_was_granted_since);
+	tcase_add_test(tc, a_message_may_come_twice_and_without_a_number);
+	tcase_add_test(tc, two_messages_at_once_are_taken_in_the_order_of_their_numbers);
+	tcase_add_test(tc, an_answer_under_a_lost_lease_writes_nothing);
+	tcase_add_test(tc, a_stop_for_an_earlier_attempt_does_not_stop_a_rerun);
+	tcase_add_test(tc, a_claim_that_nobody_heard_of_is_found);
+	tcase_add_test(tc, a_run_that_comes_while_a_claim_begins_is_in_its_answer);
+	suite_add_tcase(s, tc);
+	r = srunner_create(s);
+	srunner_set_fork_status(r, CK_NOFORK);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
