@@ -281,7 +281,8 @@ $$ SELECT CASE WHEN p_from IS NOT NULL AND p_to IS NOT NULL THEN GREATEST(0, nor
 
 -- A row a run, in ms; null where this site cannot know.
 --   queued    from when the task could have run (its parents, its earlier attempt, the submission) to the decision
---   sent      to the claim by an executor; of a party elsewhere, until its word of the start came
+--   sent      to the claim by an executor; of a party elsewhere, until its word of the start came, but no longer
+--             than the task took beside its run there (that word may come together with the one of the end)
 --   ran       from the claim to the end of the process; of a party elsewhere, by its own clock
 --   reported  from the end, or the word of it, to the scheduler's decision about the task
 -- It reads the rows of one job and no others. With the owner's rights: norn_read may read the view below.
@@ -329,7 +330,9 @@ BEGIN
          WHERE t.job_id = p_job_id
         UNION ALL
         SELECT t.task_no, t.task_name, y.attempt, p.role, p.party_id, y.status,
-               norn.span_ms(r.ready_at, r.started_at), norn.span_ms(r.started_at, h.at),
+               norn.span_ms(r.ready_at, r.started_at),
+               LEAST(norn.span_ms(r.started_at, h.at),
+                     GREATEST(0, norn.span_ms(r.started_at, r.ended_at) - norn.span_ms(y.start_at, y.end_at))),
                norn.span_ms(y.start_at, y.end_at), norn.span_ms(y.end_at, r.ended_at)
           FROM norn.task_party y JOIN norn.task t USING (job_no, task_no)
           JOIN norn.job_party p ON p.job_no = y.job_no AND p.party_no = y.party_no AND NOT p.local
