@@ -279,26 +279,36 @@ static const char *const passed_env[] = {"PATH",        "HOME",   "LANG",       
 					 "TZ",          "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS",
 					 "LSAN_OPTIONS"};
 
+/* How a component of this provider is started, without its arguments: how many words. */
+static size_t add_program(const struct run *r, const char **argv)
+{
+	const char *program = js_str(r->provider_metadata, "program", NULL);
+	size_t a = 0;
+
+	if (str_starts(r->provider, "norn:")) {
+		argv[a++] = r->node->conf->norn_component;
+	} else if (program != NULL) {
+		argv[a++] = program;
+	} else {
+		argv[a++] = js_str(r->provider_metadata, "venv", "python3");
+		argv[a++] = "-m";
+		argv[a++] = js_str(r->provider_metadata, "module", "fate.components");
+	}
+	return a;
+}
+
 static bool start_process(struct run *r, struct err *e)
 {
 	const struct node_conf *c = r->node->conf;
-	bool native = str_starts(r->provider, "norn:");
 	char *config = mem_printf("%s/input/task_parameters.json", r->work_dir);
 	char *result = mem_printf("%s/output/task_result.json", r->work_dir);
 	char *out = mem_printf("%s/stdout", r->log_dir);
 	char *errf = mem_printf("%s/stderr", r->log_dir);
 	const char *argv[16];
 	char *env[24];
-	size_t a = 0;
+	size_t a = add_program(r, argv);
 	size_t v = 0;
 
-	if (native) {
-		argv[a++] = c->norn_component;
-	} else {
-		argv[a++] = js_str(r->provider_metadata, "venv", "python3");
-		argv[a++] = "-m";
-		argv[a++] = "fate.components";
-	}
 	argv[a++] = "component";
 	argv[a++] = "execute";
 	argv[a++] = "--config";
@@ -313,7 +323,7 @@ static bool start_process(struct run *r, struct err *e)
 	env[v++] = mem_strdup("PROCESS_ROLE=worker");
 	env[v++] = mem_printf("FATE_JOB_ID=%s", r->job_id);
 	env[v++] = mem_printf("NORN_TASK_TOKEN=%s", r->token);
-	if (!native)
+	if (js_str(r->provider_metadata, "path", NULL) != NULL)
 		env[v++] = mem_printf("PYTHONPATH=%s", js_str(r->provider_metadata, "path", ""));
 	env[v] = NULL;
 	r->argv = json_array();

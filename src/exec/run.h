@@ -86,6 +86,10 @@ struct finish *exec_finish(struct exec *x); /* exec.c */
 void exec_look_for_lost(struct exec *x);
 
 /* taskconf.c: pure. */
+/* Whether the component speaks Norn's own dialect of the task protocol (doc/architecture.md,
+ * Components): the built-in ones, and those of a provider with "program" or "module" in its
+ * metadata. All others are taken for FATE's. */
+bool run_is_native(const struct run *r);
 struct run_inputs {
 	json_t *outputs; /* array of rows of run_inputs */
 	json_t *models;  /* array of rows of run_models, each with model_id and model_version */

@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_native(const struct run *r)
+bool run_is_native(const struct run *r)
 {
-	return str_starts(r->provider, "norn:");
+	return str_starts(r->provider, "norn:") ||
+	       json_is_string(json_object_get(r->provider_metadata, "program")) ||
+	       json_is_string(json_object_get(r->provider_metadata, "module"));
 }
 
 /* ---- what must be looked up ---- */
@@ -275,7 +277,7 @@ static bool lists(const json_t *list, const char *s)
 
 static char *data_uri(const struct run *r, const char *key, const char *index)
 {
-	if (is_native(r))
+	if (run_is_native(r))
 		return mem_printf("file://%s/tables/%s/%s/%d/%s_%s/%s%s", r->node->conf->data_dir,
 				  r->job_id, r->task_name, r->attempt, r->role, r->party_id, key,
 				  index);
@@ -297,10 +299,10 @@ static json_t *output_of(const struct run *r, const char *group, const char *key
 	if (str_eq(type, "dataframe") || str_eq(type, "table"))
 		uri = data_uri(r, key, index);
 	else if (str_eq(type, "json_metric"))
-		uri = mem_printf("http://%s/v2/worker/metric/save/%s%s%s",
-				 c->http_address != NULL ? c->http_address : c->http_listen,
-				 r->execution_id,
-				 is_native(r) ? "" : "?token=", is_native(r) ? "" : r->token);
+		uri = mem_printf(
+		    "http://%s/v2/worker/metric/save/%s%s%s",
+		    c->http_address != NULL ? c->http_address : c->http_listen, r->execution_id,
+		    run_is_native(r) ? "" : "?token=", run_is_native(r) ? "" : r->token);
 	else
 		uri = mem_printf("file://%s/output/%s/%s%s", r->work_dir, key, type, index);
 	v = json_pack("{s:s, s:s}", "uri", uri, "type_name", type);
@@ -357,7 +359,7 @@ static json_t *federation(const struct run *r)
 	json_t *meta = json_pack("{s:s, s:{s:{s:s, s:s}, s:o}}", "federation_id", id, "parties",
 				 "local", "role", r->role, "partyid", r->party_id, "parties", all);
 	free(id);
-	if (is_native(r)) {
+	if (run_is_native(r)) {
 		char *url = mem_printf("http://%s",
 				       c->http_address != NULL ? c->http_address : c->http_listen);
 		json_object_set_new(meta, "norn_config",
@@ -366,7 +368,7 @@ static json_t *federation(const struct run *r)
 					      (json_int_t)r->timeout_s));
 		free(url);
 	}
-	return json_pack("{s:s, s:o}", "type", is_native(r) ? "norn" : "standalone", "metadata",
+	return json_pack("{s:s, s:o}", "type", run_is_native(r) ? "norn" : "standalone", "metadata",
 			 meta);
 }
 
@@ -394,7 +396,7 @@ json_t *taskconf_build(const struct run *r, const struct run_inputs *in, struct 
 		      r->node->conf->data_dir, "task_cores", r->cores > 0 ? r->cores : 1);
 	json_t *conf = json_pack("{s:{s:s, s:{}}, s:o, s:o, s:s, s:{}}", "device", "type", "CPU",
 				 "metadata", "computing", computing, "federation", federation(r),
-				 "storage", is_native(r) ? "file" : "standalone", "logger");
+				 "storage", run_is_native(r) ? "file" : "standalone", "logger");
 	json_t *v =
 	    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:O, s:o, s:o, s:o, s:i}", "job_id",
 		      r->job_id, "task_id", task_id, "party_task_id", r->execution_id, "task_name",
