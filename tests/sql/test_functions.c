@@ -282,6 +282,25 @@ START_TEST(expired_grants_are_swept_and_wake_others)
 }
 END_TEST
 
+START_TEST(expired_grants_make_room_and_wake_others)
+{
+	int64_t other;
+
+	remote_job();
+	ck_assert_int_eq(reserve_r(1), 1);
+	fn_do(A, "SELECT pg_sleep(0.02)");
+	other = fn_submit(A, &(struct fn_job){.id = "j", .cores = 1});
+	fn_reserve(A, other);
+	ck_assert_str_eq(fn_text(A, "SELECT string_agg(job_id, ',') FROM norn.reservation JOIN "
+				    "norn.party_job USING (party_job_no)"),
+			 "j");
+	ck_assert_int_eq(fn_int(A, "SELECT count(*) FROM norn.resource_freed WHERE NOT brief"), 1);
+	ck_assert_str_eq(fn_text(A, "SELECT string_agg(job_id || ' ' || reason, ',' ORDER BY "
+				    "event_no) FROM norn.event WHERE object = 'reservation'"),
+			 "r granted,r expired,j granted");
+}
+END_TEST
+
 START_TEST(unknown_jobs_are_errors_or_nothing)
 {
 	fn_refused(A, "NR000", "SELECT norn.party_reserve('x', 'host', '1', 1)");
@@ -547,6 +566,7 @@ int main(void)
 	tcase_add_test(tc, a_grant_that_expired_is_renewed_or_refused);
 	tcase_add_test(tc, an_expired_grant_does_not_count_and_may_be_gone);
 	tcase_add_test(tc, expired_grants_are_swept_and_wake_others);
+	tcase_add_test(tc, expired_grants_make_room_and_wake_others);
 	tcase_add_test(tc, unknown_jobs_are_errors_or_nothing);
 	tcase_add_test(tc, reports_in_any_order_and_number);
 	tcase_add_test(tc, a_report_on_an_old_attempt_does_not_touch_the_new_one);
