@@ -90,6 +90,10 @@ END $$;
 CREATE FUNCTION norn.mine(no bigint) RETURNS boolean LANGUAGE sql STABLE AS
 $$ SELECT EXISTS (SELECT 1 FROM norn.job WHERE job_no = no AND xmin = pg_current_xact_id()::xid) $$;
 
+-- Those of them: for commands that work on many tasks of few jobs.
+CREATE FUNCTION norn.mine_of(nos bigint[]) RETURNS bigint[] LANGUAGE sql STABLE AS
+$$ SELECT array_agg(job_no) FROM norn.job WHERE job_no = ANY (nos) AND xmin = pg_current_xact_id()::xid $$;
+
 -- Due at once, and in the order of the queue among all that are: due_at is both, so that a claim reads no more rows
 -- of its index than it takes.
 CREATE FUNCTION norn.due_now(prio bigint) RETURNS timestamptz LANGUAGE sql STABLE AS
@@ -544,10 +548,10 @@ BEGIN
     WITH started AS (
         UPDATE norn.party_task t SET status = 'running', version = t.version + 1, update_at = now()
           FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids)
-               AS a(job_id, task_name, attempt, role, party_id), norn.party_job p
-         WHERE t.job_id = a.job_id AND t.task_name = a.task_name AND t.attempt = a.attempt AND t.role = a.role
-           AND t.party_id = a.party_id AND t.status = 'waiting' AND t.party_status = 'waiting'
-           AND p.party_job_no = t.party_job_no AND p.status = 'running'
+               AS a(job_id, task_name, attempt, role, party_id)
+         WHERE t.job_id = ANY (ARRAY[a.job_id]) AND t.task_name = a.task_name AND t.attempt = a.attempt
+           AND t.role = a.role AND t.party_id = a.party_id AND t.status = 'waiting' AND t.party_status = 'waiting'
+           AND (SELECT p.status FROM norn.party_job p WHERE p.party_job_no = t.party_job_no) = 'running'
         RETURNING t.run_no)
     INSERT INTO norn.run_work (run_no, prio) SELECT run_no, run_no FROM started;
     GET DIAGNOSTICS v_n = ROW_COUNT;
@@ -639,10 +643,11 @@ RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_jobs bigint[];
 BEGIN
-    WITH r AS (
+    WITH r AS MATERIALIZED (
         SELECT j.job_no, t.task_no, t.attempt, t.party_no, COALESCE(p_status, t.party_status) AS status, t.exit_code,
                t.signal, t.error, CASE WHEN p_share_tail THEN t.stderr_tail END AS tail
-          FROM norn.party_task t JOIN norn.party_job j USING (party_job_no)
+          FROM norn.party_task t
+         CROSS JOIN LATERAL (SELECT j.job_no FROM norn.party_job j WHERE j.party_job_no = t.party_job_no OFFSET 0) j
          WHERE t.run_no = ANY (p_run_nos) AND j.job_no IS NOT NULL),
     taken AS (
         UPDATE norn.task_party x SET status = r.status, exit_code = r.exit_code, signal = r.signal, error = r.error,
@@ -650,7 +655,8 @@ BEGIN
                report_no = x.report_no + 1, start_at = COALESCE(x.start_at, now()),
                end_at = CASE WHEN norn.is_end(r.status) THEN now() END
           FROM r
-         WHERE x.job_no = r.job_no AND x.task_no = r.task_no AND x.attempt = r.attempt AND x.party_no = r.party_no
+         WHERE x.job_no = ANY (ARRAY[r.job_no]) AND x.task_no = r.task_no AND x.attempt = r.attempt
+           AND x.party_no = r.party_no
            AND NOT x.final AND x.status <> r.status AND norn.task_step_ok(x.status, r.status)
         RETURNING x.job_no, x.task_no, x.final),
     marks AS (
@@ -954,29 +960,32 @@ END $$;
 
 CREATE FUNCTION norn.sched_start_tasks(p_job_nos bigint[], p_task_nos integer[], p_attempts integer[],
         p_reasons text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_mine bigint[] := norn.mine_of(p_job_nos);
 BEGIN
     UPDATE norn.task t SET status = 'running', start_at = now(), end_at = NULL, retry_at = NULL
       FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
-     WHERE t.job_no = a.job_no AND t.task_no = a.task_no AND t.attempt = a.attempt AND norn.mine(a.job_no);
+     WHERE t.job_no = ANY (ARRAY[a.job_no]) AND t.task_no = a.task_no AND t.attempt = a.attempt
+       AND a.job_no = ANY (v_mine);
     INSERT INTO norn.task_party (job_no, task_no, attempt, party_no)
     SELECT a.job_no, a.task_no, a.attempt, x.party_no
       FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
       JOIN norn.task t USING (job_no, task_no), unnest(t.parties) AS x(party_no)
-     WHERE norn.mine(a.job_no);
+     WHERE a.job_no = ANY (v_mine);
     -- No party can have reported on this attempt yet.
     DELETE FROM norn.task_work w USING unnest(p_job_nos, p_task_nos) AS a(job_no, task_no)
-     WHERE w.job_no = a.job_no AND w.task_no = a.task_no AND norn.mine(a.job_no);
+     WHERE w.job_no = ANY (ARRAY[a.job_no]) AND w.task_no = a.task_no AND a.job_no = ANY (v_mine);
     INSERT INTO norn.event (job_id, object, task_name, attempt, from_status, to_status, reason, actor)
     SELECT j.job_id, 'task', t.task_name, a.attempt, 'waiting', 'running', a.reason, 'scheduler'
       FROM unnest(p_job_nos, p_task_nos, p_attempts, p_reasons) AS a(job_no, task_no, attempt, reason)
       JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
-     WHERE norn.mine(a.job_no);
+     WHERE a.job_no = ANY (v_mine);
     PERFORM norn.party_task_start(array_agg(j.job_id), array_agg(t.task_name), array_agg(a.attempt),
                                   array_agg(p.role), array_agg(p.party_id))
        FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
        JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
        JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND p.local
-      WHERE norn.mine(a.job_no)
+      WHERE a.job_no = ANY (v_mine)
      HAVING count(*) > 0;
     INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
     SELECT p.party_id, j.scheduler_party_id, j.job_id, j.job_no, p.party_no, 'task_start',
@@ -986,13 +995,15 @@ BEGIN
       FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
       JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
       JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND NOT p.local
-     WHERE norn.mine(a.job_no);
+     WHERE a.job_no = ANY (v_mine);
 END $$;
 
 -- Attempts that are over. p_retry_at_ms not null: the task waits for a new attempt.
 CREATE FUNCTION norn.sched_end_tasks(p_job_nos bigint[], p_task_nos integer[], p_attempts integer[],
         p_statuses text[], p_reasons text[], p_party_nos smallint[], p_progress integer[], p_retry_at_ms bigint[],
         p_retries_left integer[], p_rescues integer[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_mine bigint[] := norn.mine_of(p_job_nos);
 BEGIN
     INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason, detail,
                             actor)
@@ -1004,14 +1015,14 @@ BEGIN
       LEFT JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = a.party_no
       LEFT JOIN norn.task_party x ON x.job_no = a.job_no AND x.task_no = a.task_no AND x.attempt = a.attempt
            AND x.party_no = a.party_no
-     WHERE norn.mine(a.job_no);
+     WHERE a.job_no = ANY (v_mine);
     PERFORM norn.party_task_finish(array_agg(j.job_id), array_agg(t.task_name), array_agg(a.attempt),
             array_agg(p.role), array_agg(p.party_id), array_agg(a.status), array_agg(a.progress))
        FROM unnest(p_job_nos, p_task_nos, p_attempts, p_statuses, p_progress)
             AS a(job_no, task_no, attempt, status, progress)
        JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
        JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND p.local
-      WHERE norn.mine(a.job_no)
+      WHERE a.job_no = ANY (v_mine)
      HAVING count(*) > 0;
     INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
     SELECT p.party_id, j.scheduler_party_id, j.job_id, j.job_no, p.party_no, 'task_stop',
@@ -1022,17 +1033,18 @@ BEGIN
            AS a(job_no, task_no, attempt, status, progress)
       JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
       JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND NOT p.local
-     WHERE norn.mine(a.job_no);
+     WHERE a.job_no = ANY (v_mine);
     -- The children of what has succeeded: at zero a child is ready.
     WITH done AS (
         SELECT e.job_no, e.child_no, count(*)::integer AS n
           FROM unnest(p_job_nos, p_task_nos, p_statuses) AS a(job_no, task_no, status)
-          JOIN norn.task_edge e ON e.job_no = a.job_no AND e.parent_no = a.task_no
-         WHERE a.status IN ('success', 'pass') AND norn.mine(a.job_no)
+         CROSS JOIN LATERAL (SELECT e.job_no, e.child_no FROM norn.task_edge e
+                              WHERE e.job_no = a.job_no AND e.parent_no = a.task_no OFFSET 0) e
+         WHERE a.status IN ('success', 'pass') AND a.job_no = ANY (v_mine)
          GROUP BY 1, 2),
     less AS (
         UPDATE norn.task t SET deps_left = t.deps_left - done.n FROM done
-         WHERE t.job_no = done.job_no AND t.task_no = done.child_no
+         WHERE t.job_no = ANY (ARRAY[done.job_no]) AND t.task_no = done.child_no
         RETURNING t.job_no, t.task_no, t.deps_left)
     INSERT INTO norn.task_work (job_no, task_no) SELECT job_no, task_no FROM less WHERE deps_left = 0
         ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq');
@@ -1043,7 +1055,8 @@ BEGIN
            end_at = CASE WHEN a.retry_at_ms IS NULL THEN now() END
       FROM unnest(p_job_nos, p_task_nos, p_attempts, p_statuses, p_retry_at_ms, p_retries_left, p_rescues)
            AS a(job_no, task_no, attempt, status, retry_at_ms, retries_left, rescues)
-     WHERE t.job_no = a.job_no AND t.task_no = a.task_no AND t.attempt = a.attempt AND norn.mine(a.job_no);
+     WHERE t.job_no = ANY (ARRAY[a.job_no]) AND t.task_no = a.task_no AND t.attempt = a.attempt
+       AND a.job_no = ANY (v_mine);
 END $$;
 
 -- Jobs that have ended (their row says how): the reason in words, and every party is told.

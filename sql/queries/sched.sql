@@ -37,47 +37,61 @@ SELECT job_no, party_no, create_state, reserve_state, cores, local
 -- name: sched_load_tasks
 -- what needs attention, and the waiting children of what runs; $2: at most as many of a job that were reported, and as
 -- many that were not: those that wait for cores must not hide the ends that free them
-WITH a AS (
-    SELECT t.job_no, t.task_no, w.mark, t.status
+WITH a AS MATERIALIZED (
+    SELECT n.job_no, w.task_no, w.mark, w.reported
       FROM unnest($1::bigint[]) AS n(job_no)
      CROSS JOIN LATERAL (
-           (SELECT x.task_no, x.mark FROM norn.task_work x WHERE x.job_no = n.job_no AND x.reported
+           (SELECT x.task_no, x.mark, x.reported FROM norn.task_work x WHERE x.job_no = n.job_no AND x.reported
              ORDER BY x.task_no LIMIT $2)
            UNION ALL
-           (SELECT x.task_no, x.mark FROM norn.task_work x WHERE x.job_no = n.job_no AND NOT x.reported
-             ORDER BY x.task_no LIMIT $2)) w
-      JOIN norn.task t ON t.job_no = n.job_no AND t.task_no = w.task_no),
-k AS (
-    SELECT DISTINCT e.job_no, e.child_no AS task_no
-      FROM a JOIN norn.task_edge e ON e.job_no = a.job_no AND e.parent_no = a.task_no
-     WHERE a.status = 'running'
-       AND NOT EXISTS (SELECT 1 FROM a b WHERE b.job_no = e.job_no AND b.task_no = e.child_no)),
-r AS (
-    -- a stop or a deadline needs every running task
-    SELECT t.job_no, t.task_no FROM norn.job j JOIN norn.task t ON t.job_no = j.job_no AND t.status = 'running'
-     WHERE j.job_no = ANY ($1::bigint[])
-       AND (j.stop_status IS NOT NULL OR norn.ms(j.deadline_at) <= norn.ms(now()))
-       AND NOT EXISTS (SELECT 1 FROM a b WHERE b.job_no = t.job_no AND b.task_no = t.task_no))
+           (SELECT x.task_no, x.mark, x.reported FROM norn.task_work x WHERE x.job_no = n.job_no AND NOT x.reported
+             ORDER BY x.task_no LIMIT $2)) w),
+s AS MATERIALIZED (
+    SELECT j.job_no FROM norn.job j
+     WHERE j.job_no = ANY ($1::bigint[]) AND (j.stop_status IS NOT NULL OR j.deadline_at < now() + interval '1 ms')),
+x AS (
+    SELECT u.job_no, u.task_no, max(u.mark) AS mark
+      FROM (SELECT job_no, task_no, mark FROM a
+            UNION ALL
+            SELECT e.job_no, e.child_no, NULL
+              FROM a
+             CROSS JOIN LATERAL (SELECT (t.status = 'running') AS runs FROM norn.task t
+                                  WHERE t.job_no = a.job_no AND t.task_no = a.task_no OFFSET 0) t
+             CROSS JOIN LATERAL (SELECT e.job_no, e.child_no FROM norn.task_edge e
+                                  WHERE e.job_no = a.job_no AND e.parent_no = a.task_no OFFSET 0) e
+             WHERE a.reported AND t.runs
+            UNION ALL
+            -- a stop or a deadline needs every running task
+            SELECT t.job_no, t.task_no, NULL
+              FROM s JOIN norn.task t ON t.job_no = s.job_no AND t.status = 'running') u
+     GROUP BY 1, 2)
 SELECT t.job_no, t.task_no, x.mark, t.status, t.attempt, t.deps_left, t.retries_left, t.rescues,
        norn.ms(t.retry_at) AS retry_at_ms, array_to_json(t.parties) AS parties, array_to_json(t.cores) AS cores
-  FROM (SELECT job_no, task_no, mark FROM a UNION ALL SELECT job_no, task_no, NULL FROM k
-        UNION ALL SELECT job_no, task_no, NULL FROM r) x
-  JOIN norn.task t USING (job_no, task_no)
- ORDER BY t.job_no, t.task_no;
+  FROM x CROSS JOIN LATERAL (SELECT * FROM norn.task t WHERE t.job_no = x.job_no AND t.task_no = x.task_no OFFSET 0) t
+ ORDER BY x.job_no, x.task_no;
 
 -- name: sched_load_edges
+-- (OFFSET 0 keeps the joins in the order in which they stand: a plan made while a table was empty must not start there)
 SELECT e.job_no, e.parent_no, e.child_no
-  FROM norn.task_work w JOIN norn.task t USING (job_no, task_no)
-  JOIN norn.task_edge e ON e.job_no = w.job_no AND e.parent_no = w.task_no
- WHERE w.job_no = ANY ($1::bigint[]) AND t.status = 'running';
+  FROM unnest($1::bigint[]) AS n(job_no)
+ CROSS JOIN LATERAL (SELECT w.task_no FROM norn.task_work w WHERE w.job_no = n.job_no AND w.reported OFFSET 0) w
+ CROSS JOIN LATERAL (SELECT (t.status = 'running') AS runs FROM norn.task t
+                      WHERE t.job_no = n.job_no AND t.task_no = w.task_no OFFSET 0) t
+ CROSS JOIN LATERAL (SELECT e.job_no, e.parent_no, e.child_no FROM norn.task_edge e
+                      WHERE e.job_no = n.job_no AND e.parent_no = w.task_no OFFSET 0) e
+ WHERE t.runs;
 
 -- name: sched_load_runs
 -- what the parties of running tasks have reported, where at least one has ended
-SELECT x.job_no, x.task_no, x.party_no, x.status, x.node_lost, x.exit_code
-  FROM norn.task_work w JOIN norn.task t USING (job_no, task_no)
-  JOIN norn.task_party x ON x.job_no = t.job_no AND x.task_no = t.task_no AND x.attempt = t.attempt
- WHERE w.job_no = ANY ($1::bigint[]) AND w.reported AND t.status = 'running'
- ORDER BY x.job_no, x.task_no, x.party_no;
+SELECT n.job_no, w.task_no, x.party_no, x.status, x.node_lost, x.exit_code
+  FROM unnest($1::bigint[]) AS n(job_no)
+ CROSS JOIN LATERAL (SELECT w.task_no FROM norn.task_work w WHERE w.job_no = n.job_no AND w.reported OFFSET 0) w
+ CROSS JOIN LATERAL (SELECT t.attempt, (t.status = 'running') AS runs FROM norn.task t
+                      WHERE t.job_no = n.job_no AND t.task_no = w.task_no OFFSET 0) t
+ CROSS JOIN LATERAL (SELECT x.party_no, x.status, x.node_lost, x.exit_code FROM norn.task_party x
+                      WHERE x.job_no = n.job_no AND x.task_no = w.task_no AND x.attempt = t.attempt OFFSET 0) x
+ WHERE t.runs
+ ORDER BY 1, 2, 3;
 
 -- name: sched_load_used
 -- cores in use by running tasks, a row a task and party
@@ -131,12 +145,14 @@ SELECT norn.sched_end_jobs($1::bigint[]);
 
 -- name: sched_done_marks
 -- locked in order: a batch of reports does the same
-DELETE FROM norn.task_work w USING (
+WITH l AS MATERIALIZED (
     SELECT x.job_no, x.task_no
-      FROM norn.task_work x JOIN unnest($1::bigint[], $2::integer[], $3::bigint[]) AS u(job_no, task_no, mark)
-           ON x.job_no = u.job_no AND x.task_no = u.task_no AND x.mark = u.mark
-     WHERE norn.mine(x.job_no) ORDER BY 1, 2 FOR UPDATE OF x) l
- WHERE w.job_no = l.job_no AND w.task_no = l.task_no;
+      FROM (SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) AS u(job_no, task_no, mark)
+             WHERE u.job_no = ANY ((SELECT norn.mine_of($1::bigint[]))::bigint[]) ORDER BY 1, 2) u
+     CROSS JOIN LATERAL (SELECT w.job_no, w.task_no FROM norn.task_work w
+                          WHERE w.job_no = u.job_no AND w.task_no = u.task_no AND w.mark = u.mark
+                            FOR UPDATE OFFSET 0) x)
+DELETE FROM norn.task_work w USING l WHERE w.job_no = ANY (ARRAY[l.job_no]) AND w.task_no = l.task_no;
 
 -- name: sched_leave
 SELECT norn.sched_leave($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::boolean[]) AS due;

@@ -20,7 +20,8 @@ static const char *const keepalive_defaults[][2] = {{"keepalives_idle", "5"},
 						    {"tcp_user_timeout", "10000"}};
 
 /* The planner settings: every statement finds its rows by index, but plans are made once and kept,
- * perhaps when the tables were still empty and reading them whole looked cheap. */
+ * perhaps when the tables were still empty and reading them whole looked cheap. What is read lies
+ * in memory: pages cost next to nothing, rows do. */
 static const char setup_sql[] =
     "SELECT set_config('statement_timeout', $1, false),"
     " set_config('idle_in_transaction_session_timeout', '60000', false),"
@@ -28,8 +29,11 @@ static const char setup_sql[] =
     " set_config('DateStyle', 'ISO, YMD', false),"
     " set_config('search_path', 'norn, public', false),"
     " set_config('enable_seqscan', 'off', false),"
+    " set_config('seq_page_cost', '0.01', false),"
+    " set_config('random_page_cost', '0.01', false),"
     " set_config('enable_hashjoin', 'off', false),"
     " set_config('enable_mergejoin', 'off', false),"
+    " set_config('plan_cache_mode', 'force_generic_plan', false),"
     " set_config('jit', 'off', false)";
 
 static int list_length(const char *list)
