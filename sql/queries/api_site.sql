@@ -47,6 +47,23 @@ SELECT COALESCE(json_agg(json_build_object('provider_name', provider_name, 'name
  WHERE ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR device = $2) AND ($3::text IS NULL OR version = $3)
    AND ($4::text IS NULL OR provider_name = $4);
 
+-- name: api_provider_register
+-- provider_name, name, version, device, metadata, components (null: as they were); one row, whether it is new
+INSERT INTO norn.provider AS p (provider_name, name, version, device, metadata, components)
+VALUES ($1, $2, $3, $4, $5, COALESCE($6::json, '{}'))
+ON CONFLICT (provider_name) DO UPDATE
+   SET metadata = EXCLUDED.metadata, components = COALESCE($6::json, p.components), update_at = now()
+RETURNING xmax = 0 AS created;
+
+-- name: api_provider_delete
+-- name, device, version, provider_name; each may be null. The built-in one stays.
+WITH gone AS (
+    DELETE FROM norn.provider
+     WHERE name <> 'norn' AND ($1::text IS NULL OR name = $1) AND ($2::text IS NULL OR device = $2)
+       AND ($3::text IS NULL OR version = $3) AND ($4::text IS NULL OR provider_name = $4)
+    RETURNING 1)
+SELECT to_json(EXISTS (SELECT 1 FROM gone)) AS data;
+
 -- name: api_metrics_jobs
 -- jobs that are not over, counted from the rows of work; those of the last hours by how they ended
 SELECT status, count(*) AS n FROM (

@@ -10,8 +10,11 @@
 #include "party/catalog.h"
 #include "store/phases.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void fateflow(struct http_req *r, void *arg)
 {
@@ -33,16 +36,17 @@ static void resources(struct http_req *r, void *arg)
 	pass_data(r, one_statement(r, Q_API_RESOURCES), ERR_OK, NULL);
 }
 
+static const struct param provider_params[] = {
+    {"name", P_STR, false, NULL},
+    {"device", P_STR, false, NULL},
+    {"version", P_STR, false, NULL},
+    {"provider_name", P_STR, false, NULL},
+};
+static const char *const provider_names[] = {"name", "device", "version", "provider_name"};
+
 static void provider_query(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"name", P_STR, false, NULL},
-	    {"device", P_STR, false, NULL},
-	    {"version", P_STR, false, NULL},
-	    {"provider_name", P_STR, false, NULL},
-	};
-	static const char *const names[] = {"name", "device", "version", "provider_name"};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = REQUEST_PARAMS(r, IN_QUERY, provider_params);
 
 	if (p == NULL)
 		return;
@@ -50,8 +54,191 @@ static void provider_query(struct http_req *r, void *arg)
 		reply_ok(r, json_array());
 	} else {
 		struct db_batch *b = one_statement(r, Q_API_PROVIDERS);
-		bind_texts(b, p, names, ARRAY_LEN(names));
+		bind_texts(b, p, provider_names, ARRAY_LEN(provider_names));
 		pass_data(r, b, ERR_OK, NULL);
+	}
+	json_decref(p);
+}
+
+/* ---- registering ---- */
+
+#define BUILT_IN          "norn"
+#define PROVIDER_NAME_MAX 50
+#define PROVIDER_PATH_MAX 4000
+
+/* A path of the metadata: absent, or absolute and there with this kind of access. */
+static bool path_fits(const char *key, const char *path, int mode, struct err *e)
+{
+	if (path == NULL)
+		return true;
+	if (path[0] != '/' || strlen(path) > PROVIDER_PATH_MAX)
+		return err_set(e, ERR_PROVIDER_PARAMS, "metadata.%s must be an absolute path", key);
+	if (access(path, mode) != 0)
+		return err_set(e, ERR_FILE_NOT_FOUND, "No found file or dir: metadata.%s[%s]: %s",
+			       key, path, strerror(errno));
+	return true;
+}
+
+/* Directories with ':' between them, as PYTHONPATH has them. */
+static bool search_path_fits(const char *text, struct err *e)
+{
+	while (text != NULL && *text != '\0') {
+		size_t n = strcspn(text, ":");
+		char *one = mem_strndup(text, n);
+		bool fits = path_fits("path", one, R_OK | X_OK, e);
+		free(one);
+		if (!fits)
+			return false;
+		text += n + (text[n] == ':');
+	}
+	return true;
+}
+
+/* The letters of a dotted module name only: it becomes an argument of an interpreter. */
+static bool is_module(const char *s)
+{
+	return str_is_name(s, 200) &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.") ==
+		   strlen(s);
+}
+
+static bool metadata_fits(const json_t *m, struct err *e)
+{
+	static const char *const keys[] = {"path", "venv", "program", "module"};
+	const char *program = js_str(m, "program", NULL);
+	const char *module = js_str(m, "module", NULL);
+	const char *path = js_str(m, "path", NULL);
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const json_t *v = json_object_get(m, keys[i]);
+		if (v != NULL && !json_is_null(v) && !json_is_string(v))
+			return err_set(e, ERR_PROVIDER_PARAMS, "metadata.%s must be a text",
+				       keys[i]);
+	}
+	if (program == NULL && module == NULL && path == NULL)
+		return err_set(e, ERR_PROVIDER_PARAMS,
+			       "metadata needs path (FATE itself), module (a native component in "
+			       "Python) or program (any native component)");
+	if (module != NULL && !is_module(module))
+		return err_set(e, ERR_PROVIDER_PARAMS,
+			       "metadata.module must be the name of a Python module");
+	return path_fits("program", program, X_OK, e) &&
+	       path_fits("venv", js_str(m, "venv", NULL), X_OK, e) && search_path_fits(path, e);
+}
+
+static bool components_fit(json_t *all, struct err *e)
+{
+	const char *name;
+	json_t *desc;
+
+	json_object_foreach (all, name, desc) {
+		if (!str_is_name(name, PROVIDER_NAME_MAX))
+			return err_set(e, ERR_PROVIDER_PARAMS,
+				       "components_description: '%.60s' is no name for a component",
+				       name);
+		if (!json_is_object(desc))
+			return err_set(e, ERR_PROVIDER_PARAMS,
+				       "components_description.%s must be a map", name);
+	}
+	return true;
+}
+
+static bool registration_fits(const json_t *p, struct err *e)
+{
+	static const char *const names[] = {"name", "version"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (!str_is_name(js_str(p, names[i], ""), PROVIDER_NAME_MAX))
+			return err_set(e, ERR_PROVIDER_PARAMS,
+				       "%s must have 1 to %d of the characters A-Z a-z 0-9 _ . -",
+				       names[i], PROVIDER_NAME_MAX);
+	}
+	if (str_eq(js_str(p, "name", ""), BUILT_IN))
+		return err_set(e, ERR_PROVIDER_PARAMS,
+			       "the name '" BUILT_IN "' is that of the built-in provider");
+	if (!str_eq(js_str(p, "device", ""), "local"))
+		return err_set(e, ERR_PROVIDER_DEVICE, "Device not supported: device[%.60s]",
+			       js_str(p, "device", ""));
+	return metadata_fits(json_object_get(p, "metadata"), e) &&
+	       components_fit(json_object_get(p, "components_description"), e);
+}
+
+static void on_registered(struct db_result *res, void *arg)
+{
+	struct http_req *r = arg;
+
+	if (db_error(res) != NULL) {
+		reply_db_err(r, res);
+		return;
+	}
+	catalog_forget();
+	bool created = str_eq(db_get(res, 0, 0, "created"), "t");
+	http_reply_json(r, 200,
+			node_envelope(ERR_OK, created ? "create success" : "update success", NULL));
+}
+
+static void provider_register_route(struct http_req *r, void *arg)
+{
+	static const struct param params[] = {
+	    {"name", P_STR, true, NULL},
+	    {"device", P_STR, true, NULL},
+	    {"version", P_STR, true, NULL},
+	    {"metadata", P_DICT, true, NULL},
+	    {"protocol", P_STR, false, "\"fate\""},
+	    {"components_description", P_DICT, false, NULL},
+	};
+	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	struct err e = {0};
+
+	if (p == NULL)
+		return;
+	if (!registration_fits(p, &e)) {
+		refuse(r, e.code, "%s", e.msg);
+		json_decref(p);
+		return;
+	}
+	char *full = mem_printf("%s:%s@%s", js_str(p, "name", ""), js_str(p, "version", ""),
+				js_str(p, "device", ""));
+	struct db_batch *b = one_statement(r, Q_API_PROVIDER_REGISTER);
+	db_text(b, full);
+	db_text(b, js_str(p, "name", ""));
+	db_text(b, js_str(p, "version", ""));
+	db_text(b, js_str(p, "device", ""));
+	db_json(b, json_object_get(p, "metadata"));
+	if (json_object_get(p, "components_description") != NULL)
+		db_json(b, json_object_get(p, "components_description"));
+	else
+		db_null(b);
+	db_submit(b, on_registered, r);
+	free(full);
+	json_decref(p);
+}
+
+static void on_deleted(struct db_result *res, void *arg)
+{
+	struct http_req *r = arg;
+
+	if (db_error(res) != NULL) {
+		reply_db_err(r, res);
+		return;
+	}
+	catalog_forget();
+	reply_text(r, db_get(res, 0, 0, "data"));
+}
+
+static void provider_delete(struct http_req *r, void *arg)
+{
+	json_t *p = REQUEST_PARAMS(r, IN_JSON, provider_params);
+
+	if (p == NULL)
+		return;
+	if (json_object_size(p) == 0) {
+		refuse(r, ERR_API_PARAMETER,
+		       "Invalid parameter: give name, device, version or provider_name");
+	} else {
+		struct db_batch *b = one_statement(r, Q_API_PROVIDER_DELETE);
+		bind_texts(b, p, provider_names, ARRAY_LEN(provider_names));
+		db_submit(b, on_deleted, r);
 	}
 	json_decref(p);
 }
@@ -183,6 +370,9 @@ const struct http_route api_server_routes[] = {
     {"GET", "/v2/component/list", component_list, 0, 0,
      "Descriptions of the registered components"},
     {"GET", "/v2/provider/query", provider_query, 0, 0, "Registered providers"},
+    {"POST", "/v2/provider/register", provider_register_route, 0, 4 << 20,
+     "Tell the site of components and the program that has them"},
+    {"POST", "/v2/provider/delete", provider_delete, 0, 0, "Forget providers"},
     {"GET", "/livez", livez, 0, 0, "Whether the process runs"},
     {"GET", "/readyz", readyz, 0, 0, "Whether the node can work"},
     {"GET", "/metrics", metrics, 0, 0, "Figures for Prometheus"},
