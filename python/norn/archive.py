@@ -79,13 +79,30 @@ def rows(answer: FileAnswer, wanted: Callable[[str], bool], what: str) -> Iterat
     raise NotFound(7001, f"{what} holds no table")
 
 
+class _Forward(io.RawIOBase):
+    """A member of an archive that is read once, from its start to its end; tarfile's own cannot be wrapped."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        super().__init__()
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._source.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
 def _csv(tar: tarfile.TarFile, m: tarfile.TarInfo) -> Iterator[Dict[str, str]]:
     source = tar.extractfile(m)
     if source is None:
         raise ProtocolError(f"the archive holds {m.name!r} without content")
     if csv.field_size_limit() < FIELD_MAX:
         csv.field_size_limit(FIELD_MAX)
-    reader = csv.reader(io.TextIOWrapper(source, encoding="utf-8", newline=""), strict=True)
+    text = io.BufferedReader(_Forward(source), 1 << 16)
+    reader = csv.reader(io.TextIOWrapper(text, encoding="utf-8", newline=""), strict=True)
     try:
         header: Optional[List[str]] = next(reader, None)
         if header is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any, Dict, Iterable, List
 
 from norn.errors import MissingPackage
@@ -10,10 +11,9 @@ from norn.errors import MissingPackage
 def pandas() -> Any:
     """The module, or words on how to get it."""
     try:
-        import pandas as found
+        return importlib.import_module("pandas")
     except ImportError as e:
         raise MissingPackage("data frames need the package pandas: pip install pandas") from e
-    return found
 
 
 def from_rows(rows: Iterable[Dict[str, str]], index: bool = True) -> Any:

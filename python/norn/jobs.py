@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import time
@@ -31,7 +32,7 @@ def load_job(path: Union[str, "os.PathLike[str]"]) -> JsonObject:
         if str(path).endswith(".json"):
             raise ConfigurationError(f"{path}: {not_json}") from not_json
         try:
-            import yaml
+            yaml: Any = importlib.import_module("yaml")
         except ImportError as e:
             raise MissingPackage(f"{path} is not JSON; YAML needs the package PyYAML") from e
         try:
