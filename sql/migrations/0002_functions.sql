@@ -1024,16 +1024,6 @@ BEGIN
        JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND p.local
       WHERE a.job_no = ANY (v_mine)
      HAVING count(*) > 0;
-    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
-    SELECT p.party_id, j.scheduler_party_id, j.job_id, j.job_no, p.party_no, 'task_stop',
-           json_build_object('job_id', j.job_id, 'role', p.role, 'party_id', p.party_id,
-                             'task_id', j.job_id || '_' || t.task_name, 'task_version', a.attempt,
-                             'task_name', t.task_name, 'status', a.status, 'progress', a.progress)
-      FROM unnest(p_job_nos, p_task_nos, p_attempts, p_statuses, p_progress)
-           AS a(job_no, task_no, attempt, status, progress)
-      JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
-      JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND NOT p.local
-     WHERE a.job_no = ANY (v_mine);
     -- The children of what has succeeded: at zero a child is ready.
     WITH done AS (
         SELECT e.job_no, e.child_no, count(*)::integer AS n
@@ -1057,6 +1047,24 @@ BEGIN
            AS a(job_no, task_no, attempt, status, retry_at_ms, retries_left, rescues)
      WHERE t.job_no = ANY (ARRAY[a.job_no]) AND t.task_no = a.task_no AND t.attempt = a.attempt
        AND a.job_no = ANY (v_mine);
+END $$;
+
+-- Tells the parties at other sites of attempts that are over: behind what was started, which is waited for.
+CREATE FUNCTION norn.sched_tell_ends(p_job_nos bigint[], p_task_nos integer[], p_attempts integer[],
+        p_statuses text[], p_progress integer[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_mine bigint[] := norn.mine_of(p_job_nos);
+BEGIN
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
+    SELECT p.party_id, j.scheduler_party_id, j.job_id, j.job_no, p.party_no, 'task_stop',
+           json_build_object('job_id', j.job_id, 'role', p.role, 'party_id', p.party_id,
+                             'task_id', j.job_id || '_' || t.task_name, 'task_version', a.attempt,
+                             'task_name', t.task_name, 'status', a.status, 'progress', a.progress)
+      FROM unnest(p_job_nos, p_task_nos, p_attempts, p_statuses, p_progress)
+           AS a(job_no, task_no, attempt, status, progress)
+      JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
+      JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND NOT p.local
+     WHERE a.job_no = ANY (v_mine);
 END $$;
 
 -- Jobs that have ended (their row says how): the reason in words, and every party is told.

@@ -5,5 +5,5 @@
 SELECT now() AS now, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms;
 
 -- name: db_notify
--- $1 channel, $2 payload
-SELECT pg_notify($1, $2);
+-- $1 channel, $2 payload. There is nothing to keep, so nobody waits for the disk.
+SELECT pg_notify($1, $2), set_config('synchronous_commit', 'off', true);

@@ -2,8 +2,10 @@
 SELECT norn.resource_wake() AS n;
 
 -- name: sched_claim
--- $1 node id, $2 at most, $3 lease ms
-WITH c AS (
+-- $1 node id, $2 at most, $3 lease ms. A claim that a crash of the server undoes was never made: nobody waits for the
+-- disk.
+WITH lazy AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+c AS (
     SELECT job_no FROM norn.job_work WHERE due_at <= now() ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED),
 u AS (
     UPDATE norn.job_work w
@@ -13,7 +15,7 @@ u AS (
       FROM c WHERE w.job_no = c.job_no
     RETURNING w.job_no, w.lease_no, w.poke, w.prio)
 -- an update returns its rows in any order, and the jobs of a batch ask for resources in this one
-SELECT job_no, lease_no, poke FROM u ORDER BY prio, job_no;
+SELECT job_no, lease_no, poke FROM u, lazy ORDER BY prio, job_no;
 
 -- name: sched_next_due
 -- ms until the next row is due; null when there is none
@@ -139,6 +141,9 @@ SELECT norn.sched_start_tasks($1::bigint[], $2::integer[], $3::integer[], $4::te
 -- name: sched_end_tasks
 SELECT norn.sched_end_tasks($1::bigint[], $2::integer[], $3::integer[], $4::text[], $5::text[], $6::smallint[],
                             $7::integer[], $8::bigint[], $9::integer[], $10::integer[]);
+
+-- name: sched_tell_ends
+SELECT norn.sched_tell_ends($1::bigint[], $2::integer[], $3::integer[], $4::text[], $5::integer[]);
 
 -- name: sched_end_jobs
 SELECT norn.sched_end_jobs($1::bigint[]);

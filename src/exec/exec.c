@@ -140,6 +140,10 @@ static void on_claimed(struct db_result *res, void *arg)
 		x->n_runs++;
 		run_prepare(r);
 	}
+	/* That they run is told to schedulers elsewhere now: it must not hold up the word of the
+	 * end. */
+	if (n > 0)
+		node_wake_local(x->node, WAKE_OUTBOX);
 	if (x->again || n == CLAIM_MAX)
 		claim(x);
 	else

@@ -23,6 +23,10 @@ struct ends_arrays {
 	    rescues;
 };
 
+struct tell_arrays {
+	struct db_array no, task, attempt, status, progress;
+};
+
 struct leave_arrays {
 	struct db_array no, lease, poke, due, blocked;
 };
@@ -38,6 +42,7 @@ struct applying {
 	int n_steps;
 	struct starts_arrays starts;
 	struct ends_arrays ends;
+	struct tell_arrays tell;
 	struct nos reserve, release, start_jobs, end_jobs;
 	struct {
 		int n;
@@ -95,6 +100,11 @@ static void add_end(struct applying *a, const struct cycle_job *j, const struct 
 		db_array_text(&x->retry_at, NULL);
 	db_array_int(&x->retries, t->retries_left);
 	db_array_int(&x->rescues, t->rescues);
+	db_array_int(&a->tell.no, j->job_no);
+	db_array_int(&a->tell.task, t->task_no);
+	db_array_int(&a->tell.attempt, j->tasks[f->task].attempt_was);
+	array_status(&a->tell.status, f->status);
+	db_array_int(&a->tell.progress, j->result.progress);
 }
 
 static void add_start(struct applying *a, const struct cycle_job *j, const struct plan_effect *f)
@@ -234,6 +244,15 @@ static void bind_ends(struct db_batch *b, struct ends_arrays *x)
 		db_array(b, all[i]);
 }
 
+static void bind_tell(struct db_batch *b, struct tell_arrays *x)
+{
+	struct db_array *all[] = {&x->no, &x->task, &x->attempt, &x->status, &x->progress};
+
+	db_add(b, Q_SCHED_TELL_ENDS);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		db_array(b, all[i]);
+}
+
 static void bind_starts(struct db_batch *b, struct starts_arrays *x)
 {
 	struct db_array *all[] = {&x->no, &x->task, &x->attempt, &x->reason};
@@ -258,8 +277,8 @@ int cycle_apply_batch(struct cycle *c, const struct plan_policy *policy, struct 
 		plan_job(&j->plan, policy, j->now_ms, &j->result);
 		add_job(&a, j);
 	}
-	/* Order matters: the guard first; attempts end before others start; a job starts before its
-	 * tasks. */
+	/* Order matters: the guard first; attempts end before others start, but the other sites
+	 * hear of the starts first; a job starts before its tasks. */
 	bind_jobs(b, &a.jobs);
 	if (a.n_steps > 0)
 		bind_steps(b, &a.steps);
@@ -270,6 +289,8 @@ int cycle_apply_batch(struct cycle *c, const struct plan_policy *policy, struct 
 	bind_nos(b, Q_SCHED_START_JOBS, &a.start_jobs);
 	bind_ends(b, &a.ends);
 	bind_starts(b, &a.starts);
+	if (a.ends.n > 0)
+		bind_tell(b, &a.tell);
 	if (a.marks.n > 0) {
 		db_add(b, Q_SCHED_DONE_MARKS);
 		db_array(b, &a.marks.no);

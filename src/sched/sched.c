@@ -175,10 +175,11 @@ static void on_applied(struct db_result *r, void *arg)
 	more |= db_rows(r, s->leave_index) > 0;
 	if (db_affected(r, 0) > 0) {
 		more |= s->wakes.sched;
-		if (s->wakes.exec)
-			node_wake(s->node, WAKE_EXEC);
+		/* Messages first: they have the longer way. */
 		if (s->wakes.outbox)
 			node_wake(s->node, WAKE_OUTBOX);
+		if (s->wakes.exec)
+			node_wake(s->node, WAKE_EXEC);
 	}
 	more |= s->cycle->n_jobs >= s->batch;
 	if (s->batch == 1 && s->cycles % 16 == 0)
