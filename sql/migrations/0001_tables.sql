@@ -75,6 +75,7 @@ CREATE TABLE norn.task (
     deps_left       integer NOT NULL,
     retries_left    integer NOT NULL DEFAULT 0,
     rescues         integer NOT NULL DEFAULT 0,
+    timeout_s       bigint,                      -- the longest of its parties' limits; each party keeps its own
     retry_at        timestamptz,
     start_at        timestamptz,
     end_at          timestamptz,

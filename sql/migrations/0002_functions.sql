@@ -856,10 +856,11 @@ BEGIN
            CASE WHEN x.local THEN 'ok' ELSE 'asked' END
       FROM json_to_recordset(h.parties) AS x(party_no smallint, role text, party_id text, local boolean,
            cores integer, memory_mb integer);
-    INSERT INTO norn.task (job_no, task_no, task_name, component, parties, cores, deps_left, retries_left)
-    SELECT v_no, x.task_no, x.task_name, x.component, x.parties, x.cores, x.deps_left, h.auto_retries
+    INSERT INTO norn.task (job_no, task_no, task_name, component, parties, cores, deps_left, retries_left,
+                           timeout_s)
+    SELECT v_no, x.task_no, x.task_name, x.component, x.parties, x.cores, x.deps_left, h.auto_retries, x.timeout_s
       FROM json_to_recordset(h.tasks) AS x(task_no integer, task_name text, component text, parties smallint[],
-           cores integer[], deps_left integer);
+           cores integer[], deps_left integer, timeout_s bigint);
     INSERT INTO norn.task_edge (job_no, parent_no, child_no)
     SELECT v_no, x.parent_no, x.child_no FROM json_to_recordset(h.edges) AS x(parent_no integer, child_no integer);
     INSERT INTO norn.task_work (job_no, task_no)

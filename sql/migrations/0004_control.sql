@@ -232,3 +232,67 @@ BEGIN
         GRANT SELECT ON norn.timing_view TO norn_read;
     END IF;
 END $$;
+
+-- ------------------------------------------------------------------ parties and clocks that cannot be relied on
+-- A party keeps the time limits of its own runs and reports what came of them. One that says nothing for so long after
+-- the limit, or has not even taken the order to start, is given up: its part of the attempt ends as timeout. Returns
+-- how many.
+CREATE FUNCTION norn.sched_overdue(p_grace_s bigint) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    x record;
+    v_n integer := 0;
+BEGIN
+    FOR x IN
+        SELECT j.job_id, t.task_name, t.attempt, p.role, p.party_id, t.timeout_s, r.last_error
+          FROM norn.task t
+          JOIN norn.job j USING (job_no)
+          JOIN norn.job_party p ON p.job_no = t.job_no AND p.party_no = ANY (t.parties) AND NOT p.local
+          JOIN norn.task_party tp ON tp.job_no = t.job_no AND tp.task_no = t.task_no AND tp.attempt = t.attempt
+               AND tp.party_no = p.party_no
+          LEFT JOIN norn.site_route r ON r.party_id = p.party_id
+         WHERE t.status = 'running' AND NOT tp.final
+           AND t.start_at < now() - make_interval(secs => t.timeout_s + p_grace_s)
+           AND (tp.start_at < now() - make_interval(secs => t.timeout_s + p_grace_s)
+                OR tp.start_at IS NULL
+                   AND EXISTS (SELECT 1 FROM norn.outbox o
+                                WHERE o.job_id = j.job_id AND o.dest_party_id = p.party_id AND o.tries > 0
+                                  AND o.created_at < now() - make_interval(secs => t.timeout_s + p_grace_s)))
+         ORDER BY t.job_no, t.task_no, p.party_no LIMIT 1000 LOOP
+        PERFORM norn.sched_remote_report(x.job_id, x.task_name, x.attempt, x.role, x.party_id, 'timeout', NULL, NULL,
+            format('party %s has not answered for %s s longer than the task may take (conf.timeout: %s s)%s', x.party_id,
+                   p_grace_s, x.timeout_s, COALESCE('; the last error on the way there: ' || x.last_error, '')),
+            NULL, false);
+        v_n := v_n + 1;
+    END LOOP;
+    RETURN v_n;
+END $$;
+
+-- Leases and waiting times are moments of the database's clock. When that has gone back, they would last longer by as
+-- much; so they go back with it. The nodes' signs of life show it: none can come from the future. Before a new sign is
+-- written. Returns by how many milliseconds the clock has gone back.
+CREATE FUNCTION norn.clock_check() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := clock_timestamp();
+    v_back interval;
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM norn.node WHERE seen_at > v_now + interval '1 second') THEN
+        RETURN 0;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtext('norn.clock_check'));
+    v_now := clock_timestamp();
+    SELECT max(seen_at) - v_now INTO v_back FROM norn.node WHERE seen_at > v_now + interval '1 second';
+    IF v_back IS NULL THEN
+        RETURN 0; -- another node was first
+    END IF;
+    UPDATE norn.job j SET deadline_at = j.deadline_at - v_back FROM norn.job_work w
+     WHERE w.job_no = j.job_no AND j.deadline_at IS NOT NULL;
+    UPDATE norn.run_work SET due_at = due_at - v_back WHERE due_at > v_now;
+    UPDATE norn.task t SET retry_at = t.retry_at - v_back FROM norn.job_work w
+     WHERE w.job_no = t.job_no AND t.retry_at > v_now;
+    UPDATE norn.reservation SET expires_at = expires_at - v_back WHERE expires_at > v_now;
+    UPDATE norn.outbox SET due_at = due_at - v_back, give_up_at = give_up_at - v_back;
+    UPDATE norn.chore SET due_at = due_at - v_back WHERE due_at > v_now;
+    UPDATE norn.job_work SET due_at = due_at - v_back, lease_until = lease_until - v_back WHERE due_at > v_now;
+    UPDATE norn.node SET seen_at = seen_at - v_back WHERE seen_at > v_now;
+    RETURN (extract(epoch FROM v_back) * 1000)::bigint;
+END $$;

@@ -48,10 +48,12 @@ UPDATE norn.gc_dir g SET added_at = now() FROM unnest($1::text[], $2::text[]) AS
 SELECT norn.job_clean($1, $2) AS found;
 
 -- name: api_job_ended
--- whether the job is over at every party of this site; no row: unknown
+-- whether the job is over at every party of this site, and no node still ends a run of it; no row: unknown
 SELECT bool_and(x.end_at IS NOT NULL) AS ended, min(x.status) FILTER (WHERE x.end_at IS NULL) AS status
   FROM (SELECT end_at, status FROM norn.party_job WHERE job_id = $1
-        UNION ALL SELECT end_at, status FROM norn.job WHERE job_id = $1) x
+        UNION ALL SELECT end_at, status FROM norn.job WHERE job_id = $1
+        UNION ALL SELECT NULL, 'running' FROM norn.party_task t JOIN norn.run_work w USING (run_no)
+         WHERE t.job_id = $1 AND w.node_id IS NOT NULL) x
 HAVING count(*) > 0;
 
 -- name: api_job_timing

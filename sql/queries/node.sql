@@ -1,6 +1,9 @@
 -- name: node_register
 INSERT INTO norn.node (node_id, name, duties, address, version, lease_ms) VALUES ($1, $2, $3, $4, $5, $6);
 
+-- name: clock_check
+SELECT norn.clock_check() AS back_ms;
+
 -- name: node_beat
 -- no row: this node was given up as dead and must not go on under its old name
 UPDATE norn.node SET seen_at = now() WHERE node_id = $1 AND stopped_at IS NULL

@@ -170,6 +170,10 @@ SELECT o_found FROM norn.job_stop($1, 'failed', 'scheduler', $2);
 -- grants that were never used
 SELECT norn.reservations_expire(NULL) AS n;
 
+-- name: sched_overdue
+-- parties that have not reported $1 s after the time limit of a task
+SELECT norn.sched_overdue($1) AS n;
+
 -- name: sched_created
 SELECT norn.sched_created($1, $2::smallint, $3, $4);
 

@@ -24,6 +24,7 @@ static void on_submitted(json_t *answer, void *arg)
 
 	if (js_int(answer, "code", ERR_OK) != ERR_OK)
 		json_object_set_new(answer, "request_id", json_string(http_req_id(r)));
+	reply_retry_hint(r, (enum err_code)js_int(answer, "code", ERR_OK));
 	http_reply_json(r, 200, answer);
 }
 

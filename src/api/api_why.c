@@ -63,8 +63,12 @@ struct hint {
 static const struct hint hints[] = {
     {"was lost while",
      "a node of the site went away; with dag.conf.auto_retries the task is tried again"},
+    {"No space left", "a disk of that site is full: make room, then `norn job rerun JOB`"},
+    {"has not answered", "see whether that site is up: `norn site check PARTY`"},
+    {"result file",
+     "a component must write its result to the file named by --execution-final-meta-path before it "
+     "ends: its stderr log may say why it did not"},
     {"checksum", "the table was changed or damaged on disk: upload it again"},
-    {"No space left", "the disk of that site is full"},
     {"No found table",
      "the party has no such table: upload it there, or correct the reader's namespace and name"},
     {"ModuleNotFoundError",
@@ -83,7 +87,8 @@ static const char *hint_of_failure(const json_t *f)
 
 	if (js_bool(f, "node_lost", false))
 		return hints[0].text;
-	if (str_eq(js_str(f, "status", ""), "timeout"))
+	if (str_eq(js_str(f, "status", ""), "timeout") &&
+	    strstr(js_str(f, "error", ""), "has not answered") == NULL)
 		return "raise the task's conf.timeout, or give it more cores";
 	for (size_t k = 0; k < ARRAY_LEN(texts); k++) {
 		for (size_t i = 0; i < ARRAY_LEN(hints); i++) {

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RETRY_AFTER_S "1"
+
 struct node *request_node(const struct http_req *r)
 {
 	return http_req_arg(r);
@@ -30,11 +32,18 @@ void reply_ok_job(struct http_req *r, const char *job_id, json_t *data)
 	http_reply_json(r, 200, v);
 }
 
+void reply_retry_hint(struct http_req *r, enum err_code code)
+{
+	if (code == ERR_DB_UNAVAILABLE)
+		http_reply_header(r, "Retry-After", RETRY_AFTER_S);
+}
+
 static void reply_failure(struct http_req *r, enum err_code code, const char *msg, json_t *data)
 {
 	json_t *v = node_envelope(code, msg, data);
 
 	json_object_set_new(v, "request_id", json_string(http_req_id(r)));
+	reply_retry_hint(r, code);
 	http_reply_json(r, 200, v);
 }
 

@@ -43,6 +43,9 @@ void reply_ok_job(struct http_req *r, const char *job_id, json_t *data);
 void reply_code(struct http_req *r, enum err_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void reply_err(struct http_req *r, const struct err *e);
 /* The error of a batch as an answer: database trouble becomes a message without internals. */
+/* The HTTP header that says when to try again, for a code that means that nothing was done and
+ * trying again helps. */
+void reply_retry_hint(struct http_req *r, enum err_code code);
 void reply_db_err(struct http_req *r, const struct db_result *res);
 
 struct node *request_node(const struct http_req *r); /* http_server_opts.arg */

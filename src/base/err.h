@@ -56,7 +56,7 @@ enum err_code {
 	ERR_PARSE = 9004,          /* malformed JSON, YAML, CSV, HTTP ... */
 	ERR_LIMIT = 9005,          /* a configured bound was exceeded */
 	ERR_DB = 9006,             /* PostgreSQL refused the statement */
-	ERR_DB_UNAVAILABLE = 9007, /* no connection; nothing was sent; safe to try again */
+	ERR_DB_UNAVAILABLE = 9007, /* no connection, no time or no room; nothing was done */
 	ERR_DB_LOST = 9008,        /* the connection broke: the outcome is unknown */
 	ERR_CONFLICT = 9009,       /* somebody else was first: re-read and decide again */
 	ERR_TLS = 9010,

@@ -57,6 +57,14 @@ static bool own_error(const char *text, struct err *e)
 	return true;
 }
 
+/* Short of disk, memory or connections, ending, or unable to read its files: it will pass, and
+ * nothing was done. */
+static bool is_trouble_of_server(const char *state)
+{
+	return strncmp(state, "53", 2) == 0 || strncmp(state, "57P", 3) == 0 ||
+	       strncmp(state, "58", 2) == 0;
+}
+
 void db_error_from_result(const PGresult *res, const char *stmt_name, struct err *e)
 {
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
@@ -68,6 +76,8 @@ void db_error_from_result(const PGresult *res, const char *stmt_name, struct err
 		state = "";
 	if (strcmp(state, "NR001") == 0)
 		err_set(e, ERR_CONFLICT, "%s", text);
+	else if (is_trouble_of_server(state))
+		err_set(e, ERR_DB_UNAVAILABLE, "the database cannot do this now: %s", text);
 	else if (strncmp(state, "NR", 2) != 0 || !own_error(text, e))
 		err_set(e, ERR_DB, "%s: %s", stmt_name, text);
 }

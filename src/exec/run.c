@@ -217,6 +217,12 @@ static void exited(const struct launch_result *l, void *arg)
 	r->sys_ms = l->sys_us / 1000;
 	r->max_rss_kb = l->max_rss_kb;
 	buf_add(&r->tail, l->stderr_tail, l->stderr_tail_len);
+	if (l->stdout_dropped + l->stderr_dropped > 0)
+		log_warn(&ctx,
+			 "its logs are incomplete: %lld bytes of stdout and %lld of stderr were "
+			 "not kept "
+			 "(exec.log_mb, or the disk is full)",
+			 (long long)l->stdout_dropped, (long long)l->stderr_dropped);
 	log_info(&ctx, "process ended: exit code %d, signal %d, %lld ms, %lld KiB%s", l->exit_code,
 		 l->signal, (long long)l->elapsed_ms, (long long)l->max_rss_kb,
 		 l->leftover > 0 ? ", left processes behind that were killed" : "");

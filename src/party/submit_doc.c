@@ -218,15 +218,19 @@ static json_t *task_rows(const struct submit_doc *doc)
 		const struct dag_task *t = &d->tasks[i];
 		json_t *parties = json_array();
 		json_t *cores = json_array();
+		int64_t timeout_s = 0;
 		for (size_t k = 0; k < t->n_parties; k++) {
 			const json_t *row = submit_doc_next_row(&c, t->parties[k]);
 			json_array_append_new(parties, json_integer(t->parties[k]));
 			json_array_append_new(cores, json_integer(js_int(row, "cores", 0)));
+			if (js_int(row, "timeout_s", 0) > timeout_s)
+				timeout_s = js_int(row, "timeout_s", 0);
 		}
-		json_array_append_new(rows, json_pack("{s:i, s:s, s:s, s:o, s:o, s:I}", "task_no",
-						      (int)i, "task_name", t->name, "component",
-						      t->component, "parties", parties, "cores",
-						      cores, "deps_left", (json_int_t)t->n_deps));
+		json_array_append_new(
+		    rows, json_pack("{s:i, s:s, s:s, s:o, s:o, s:I, s:I}", "task_no", (int)i,
+				    "task_name", t->name, "component", t->component, "parties",
+				    parties, "cores", cores, "deps_left", (json_int_t)t->n_deps,
+				    "timeout_s", (json_int_t)timeout_s));
 	}
 	free(c.at);
 	return rows;

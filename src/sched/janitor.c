@@ -126,7 +126,13 @@ static void on_beat(struct db_result *r, void *arg)
 		log_warn(LOG_CTX_NONE, "no sign of life could be given: %s", db_error(r)->msg);
 		return;
 	}
-	if (db_rows(r, 0) == 0) {
+	if (db_get_int(r, 0, 0, "back_ms") > 0)
+		log_warn(LOG_CTX_NONE,
+			 "the database's clock has gone back by %lld ms: leases and waiting times "
+			 "went back "
+			 "with it",
+			 (long long)db_get_int(r, 0, 0, "back_ms"));
+	if (db_rows(r, 1) == 0) {
 		give_up_lease("the database had given it up");
 		return;
 	}
@@ -136,13 +142,18 @@ static void on_beat(struct db_result *r, void *arg)
 
 static void on_swept(struct db_result *r, void *arg)
 {
-	int64_t lost;
+	int64_t lost, overdue;
 
 	if (db_error(r) != NULL)
 		return;
 	lost = db_get_int(r, 0, 0, "n");
-	if (lost > 0) {
+	overdue = db_get_int(r, 2, 0, "n");
+	if (lost > 0)
 		log_warn(LOG_CTX_NONE, "%lld runs of dead nodes were given up", (long long)lost);
+	if (overdue > 0)
+		log_warn(LOG_CTX_NONE, "%lld runs at parties that do not answer were given up",
+			 (long long)overdue);
+	if (lost + overdue > 0) {
 		node_wake(jan.node, WAKE_SCHED);
 		node_wake(jan.node, WAKE_OUTBOX);
 	}
@@ -157,6 +168,8 @@ static void sweep(int64_t now_ms)
 	db_add(b, Q_RUNS_OF_DEAD_NODES);
 	db_text(b, actor);
 	db_add(b, Q_SCHED_EXPIRE);
+	db_add(b, Q_SCHED_OVERDUE);
+	db_int(b, jan.node->conf->peer_gone_s);
 	if (now_ms >= jan.hourly_at_ms) {
 		jan.hourly_at_ms = now_ms + HOURLY_MS;
 		db_add(b, Q_EVENT_PARTITIONS);
@@ -189,6 +202,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		struct db_batch *b = db_batch_new(n->db);
 		jan.beating = true;
 		jan.sent_ms = now_ms;
+		db_add(b, Q_CLOCK_CHECK);
 		db_add(b, Q_NODE_BEAT);
 		db_text(b, n->id);
 		db_submit(b, on_beat, NULL);

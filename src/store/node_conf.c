@@ -71,7 +71,8 @@ const struct conf_opt node_conf_opts[] = {
     NUM("peer.timeout_ms", peer_timeout_ms, "10000", 100, 600000,
 	"Longest time of one call to another site."),
     NUM("peer.gone_s", peer_gone_s, "60", 1, 86400,
-	"A task waiting for a message fails when the other site could not be reached for so long."),
+	"A task waiting for a message fails when the other site could not be reached for so long, "
+	"and one whose party has not reported for so long after its time limit."),
     NUM("peer.channel_mb", channel_mb, "64", 8, 65536,
 	"Messages kept in memory for one running component; then its senders wait."),
     TEXT("resources.engine", engine, "standalone", "Name of the computing engine."),

@@ -260,6 +260,7 @@ class Node:
         self.err_file = os.path.join(site.dir, self.name + ".err")
         self.conf_file = os.path.join(site.dir, self.name + ".yaml")
         self.process = None
+        self.env = {}  # more of its environment
         conf = {
             "site": {"name": site.name, "parties": site.parties},
             "node": {"name": self.name},
@@ -285,7 +286,8 @@ class Node:
     def start(self):
         with open(self.err_file, "ab") as err:
             self.process = subprocess.Popen([program("nornd"), "--config", self.conf_file], stdin=subprocess.DEVNULL,
-                                            stdout=err, stderr=err, env=child_env(), cwd=self.site.dir)
+                                            stdout=err, stderr=err, env={**child_env(), **self.env},
+                                            cwd=self.site.dir)
         return self
 
     def wait_ready(self, timeout_s=30):
