@@ -1,19 +1,22 @@
 -- name: outbox_claim
 -- the oldest message of each job and destination, since they must arrive in order; $1 at most, $2 lease ms. One that is
--- behind another is put off: outbox_done brings it back, and the minute is for a done that came at the same moment.
+-- behind another is put off, and outbox_done brings it back: the lock on the other makes it wait for that. When the
+-- other is just being removed nobody would bring this one back, so it stays due and is looked at again.
 -- Nobody waits for the disk: after a crash of the server the message is sent again, and known by its number.
 WITH lazy AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
 d AS (
     SELECT o.outbox_no, o.job_id, o.dest_party_id, o.due_at FROM norn.outbox o
      WHERE o.due_at <= now() ORDER BY o.due_at LIMIT 8 * $1::integer FOR UPDATE SKIP LOCKED),
 h AS (
-    SELECT d.outbox_no, d.due_at, b.due_at AS behind
+    SELECT d.outbox_no, d.due_at, b.due_at AS behind,
+           EXISTS (SELECT 1 FROM norn.outbox x
+                    WHERE x.job_id = d.job_id AND x.dest_party_id = d.dest_party_id AND x.outbox_no < d.outbox_no) AS later
       FROM d LEFT JOIN LATERAL (
            SELECT x.due_at FROM norn.outbox x
             WHERE x.job_id = d.job_id AND x.dest_party_id = d.dest_party_id AND x.outbox_no < d.outbox_no
-            ORDER BY x.outbox_no LIMIT 1) b ON true),
+            ORDER BY x.outbox_no LIMIT 1 FOR KEY SHARE SKIP LOCKED) b ON true),
 f AS (
-    (SELECT outbox_no, true AS first, NULL::timestamptz AS behind FROM h WHERE behind IS NULL ORDER BY due_at LIMIT $1)
+    (SELECT outbox_no, true AS first, NULL::timestamptz AS behind FROM h WHERE NOT later ORDER BY due_at LIMIT $1)
     UNION ALL
     SELECT outbox_no, false, behind FROM h WHERE behind IS NOT NULL),
 u AS (

@@ -134,6 +134,75 @@ START_TEST(an_answer_under_a_lost_lease_writes_nothing)
 }
 END_TEST
 
+static void message_of_r(PGconn *pg)
+{
+	fn_do(pg, "INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, command, body) "
+		  "VALUES ('1', '2', 'r', 'task_report', '{}')");
+}
+
+static int claimed(PGconn *pg)
+{
+	static const char *const params[] = {"8", "60000"};
+	PGresult *res = fn_stmt(pg, Q_OUTBOX_CLAIM, 2, params);
+	int n = PQntuples(res);
+
+	PQclear(res);
+	return n;
+}
+
+static int64_t due_now(void)
+{
+	return fn_int(D, "SELECT count(*) FROM norn.outbox WHERE due_at <= now()");
+}
+
+START_TEST(a_message_that_comes_while_the_one_before_is_answered_is_not_put_off)
+{
+	int64_t lease, no;
+
+	message_of_r(A);
+	no = claim_message(&lease);
+	fn_do(A, "BEGIN");
+	fn_do(A, "%s", done_sql(no, lease));
+	message_of_r(B);
+	/* the answer is not committed: it must neither overtake nor be put off, since nobody would
+	 * bring it back */
+	ck_assert_int_eq(claimed(C), 0);
+	ck_assert_int_eq(due_now(), 1);
+	fn_do(A, "COMMIT");
+	ck_assert_int_eq(claimed(C), 1);
+}
+END_TEST
+
+START_TEST(an_answer_brings_back_what_is_just_being_put_off)
+{
+	int64_t lease, no;
+
+	message_of_r(A);
+	no = claim_message(&lease);
+	message_of_r(B);
+	fn_do(C, "BEGIN");
+	ck_assert_int_eq(claimed(C), 0);
+	fn_send(A, "%s", done_sql(no, lease));
+	fn_waits(A);
+	ck_assert_int_eq(due_now(), 1); /* as others still see it */
+	fn_do(C, "COMMIT");
+	ck_assert_str_eq(fn_done(A, NULL), "");
+	ck_assert_int_eq(due_now(), 1);
+	ck_assert_int_eq(claimed(B), 1);
+}
+END_TEST
+
+START_TEST(a_message_behind_one_that_is_not_answered_is_put_off)
+{
+	message_of_r(A);
+	message_of_r(A);
+	message_of_r(A);
+	ck_assert_int_eq(claimed(A), 1);
+	ck_assert_int_eq(due_now(), 0);
+	ck_assert_int_eq(fn_int(A, "SELECT sum(tries) FROM norn.outbox"), 1);
+}
+END_TEST
+
 START_TEST(a_stop_for_an_earlier_attempt_does_not_stop_a_rerun)
 {
 	int64_t no = fn_running_job(A, &small, 1);
@@ -205,6 +274,9 @@ int main(void)
 	tcase_add_test(tc, a_message_may_come_twice_and_without_a_number);
 	tcase_add_test(tc, two_messages_at_once_are_taken_in_the_order_of_their_numbers);
 	tcase_add_test(tc, an_answer_under_a_lost_lease_writes_nothing);
+	tcase_add_test(tc, a_message_that_comes_while_the_one_before_is_answered_is_not_put_off);
+	tcase_add_test(tc, an_answer_brings_back_what_is_just_being_put_off);
+	tcase_add_test(tc, a_message_behind_one_that_is_not_answered_is_put_off);
 	tcase_add_test(tc, a_stop_for_an_earlier_attempt_does_not_stop_a_rerun);
 	tcase_add_test(tc, a_claim_that_nobody_heard_of_is_found);
 	tcase_add_test(tc, a_run_that_comes_while_a_claim_begins_is_in_its_answer);
