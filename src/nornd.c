@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "api/api.h"
+#include "auth/signature.h"
 #include "base/log.h"
 #include "base/fs.h"
 #include "base/mem.h"
@@ -37,18 +38,20 @@ struct options {
 	const char *config;
 	const char **sets;
 	size_t n_sets;
+	const char *admin; /* the name of the app to make */
 	bool migrate, check, to_stderr;
 };
 
 static struct node node;
-static struct http_server *client_server, *peer_server;
+static struct http_server *client_server, *worker_server, *peer_server;
+static struct tls_ctx *client_tls; /* NULL: the client API speaks plain HTTP */
 static struct event *drain_timer;
 static int64_t drained_ms;
 static bool parts_up;
 
 static const char usage[] =
     "usage: nornd --config FILE [--set PATH=VALUE]... [--stderr]\n"
-    "       nornd --config FILE --migrate | --check\n"
+    "       nornd --config FILE --migrate | --check | --create-admin NAME\n"
     "       nornd --help | --help-config | --version\n"
     "\n"
     "A node of a Norn site: client API, other sites, scheduling, running components.\n"
@@ -57,6 +60,8 @@ static const char usage[] =
     "  -s, --set PATH=VALUE  overrides one option, for example --set http.listen=127.0.0.1:9390\n"
     "      --migrate         brings the database to this program's schema, then ends\n"
     "      --check           checks configuration, certificates and database, then ends\n"
+    "      --create-admin NAME  makes an app that may do everything and prints its id and\n"
+    "                        token, then ends\n"
     "      --stderr          logs to standard error instead of <dirs.logs>/norn/nornd.log\n"
     "      --help-config     prints a commented sample of all options\n"
     "      --version\n"
@@ -77,16 +82,18 @@ static void print_sample(void)
 
 static int parse_options(int argc, char **argv, struct options *o)
 {
-	enum { MIGRATE = 256, CHECK, STDERR, HELP_CONFIG };
-	static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
-					      {"set", required_argument, NULL, 's'},
-					      {"migrate", no_argument, NULL, MIGRATE},
-					      {"check", no_argument, NULL, CHECK},
-					      {"stderr", no_argument, NULL, STDERR},
-					      {"help-config", no_argument, NULL, HELP_CONFIG},
-					      {"help", no_argument, NULL, 'h'},
-					      {"version", no_argument, NULL, 'V'},
-					      {NULL, 0, NULL, 0}};
+	enum { MIGRATE = 256, CHECK, STDERR, HELP_CONFIG, CREATE_ADMIN };
+	static const struct option longs[] = {
+	    {"config", required_argument, NULL, 'c'},
+	    {"set", required_argument, NULL, 's'},
+	    {"migrate", no_argument, NULL, MIGRATE},
+	    {"check", no_argument, NULL, CHECK},
+	    {"create-admin", required_argument, NULL, CREATE_ADMIN},
+	    {"stderr", no_argument, NULL, STDERR},
+	    {"help-config", no_argument, NULL, HELP_CONFIG},
+	    {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, 'V'},
+	    {NULL, 0, NULL, 0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "c:s:hV", longs, NULL)) != -1) {
@@ -103,6 +110,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case CHECK:
 			o->check = true;
+			break;
+		case CREATE_ADMIN:
+			o->admin = optarg;
 			break;
 		case STDERR:
 			o->to_stderr = true;
@@ -161,6 +171,8 @@ static void go_down(evutil_socket_t sig, short what, void *arg)
 	node.stopping = true;
 	if (client_server != NULL)
 		http_server_drain(client_server);
+	if (worker_server != NULL)
+		http_server_drain(worker_server);
 	if (peer_server != NULL)
 		http_server_drain(peer_server);
 	sched_stop(&node);
@@ -171,46 +183,81 @@ static void go_down(evutil_socket_t sig, short what, void *arg)
 	evtimer_add(drain_timer, &soon);
 }
 
-static void on_hup(evutil_socket_t sig, short what, void *arg)
+static void reload(struct tls_ctx *tls, const char *whose)
 {
 	struct err e = {0};
 
-	if (node.tls == NULL)
+	if (tls == NULL)
 		return;
-	if (tls_ctx_reload(node.tls, &e))
-		log_info(LOG_CTX_NONE, "the certificates were read again");
+	if (tls_ctx_reload(tls, &e))
+		log_info(LOG_CTX_NONE, "the certificates were read again (%s)", whose);
 	else
-		log_error(LOG_CTX_NONE, "the certificates could not be read again: %s", e.msg);
+		log_error(LOG_CTX_NONE, "the certificates could not be read again (%s): %s",
+			  whose, e.msg);
+}
+
+static void on_hup(evutil_socket_t sig, short what, void *arg)
+{
+	reload(node.tls, "other sites");
+	reload(client_tls, "clients");
 }
 
 /* ---- coming up ---- */
 
-static bool listen_clients(struct err *e)
+static void client_opts(struct http_server_opts *opts, const char *spool)
 {
 	const struct node_conf *c = node.conf;
-	char *spool = mem_printf("%s/spool", c->data_dir);
-	struct http_server_opts opts = {
+
+	*opts = (struct http_server_opts){
 	    .listen = c->http_listen,
+	    .tls = client_tls,
 	    .limits = http_limits_default,
 	    .spool_dir = spool,
 	    .arg = &node,
 	    .not_found = api_not_found,
 	    .before = api_before,
 	};
+	opts->limits.max_body_bytes = (size_t)c->http_max_body_mb << 20;
+	opts->limits.max_connections = (int)c->http_max_connections;
+}
 
-	opts.limits.max_body_bytes = (size_t)c->http_max_body_mb << 20;
-	opts.limits.max_connections = (int)c->http_max_connections;
+/* Components speak plain HTTP, and need not leave the machine for it. */
+static bool listen_workers(struct http_server_opts *opts, struct err *e)
+{
+	opts->tls = NULL;
+	opts->listen = node.conf->http_address != NULL ? node.conf->http_address : "127.0.0.1:0";
+	worker_server = http_server_new(node.base, opts, e);
+	if (worker_server == NULL)
+		return err_prefix(e, "http.address: components cannot be served at %s",
+				  opts->listen);
+	http_server_routes(worker_server, channel_worker_routes, channel_worker_n_routes);
+	http_server_routes(worker_server, api_worker_routes, api_worker_n_routes);
+	node.worker_port = http_server_port(worker_server);
+	return true;
+}
+
+static bool listen_clients(struct err *e)
+{
+	const struct node_conf *c = node.conf;
+	char *spool = mem_printf("%s/spool", c->data_dir);
+	struct http_server_opts opts;
+
+	client_opts(&opts, spool);
 	bool ok = fs_mkdirs(spool, 0700, e);
 	client_server = ok ? http_server_new(node.base, &opts, e) : NULL;
-	free(spool);
-	if (client_server == NULL)
+	if (client_server == NULL) {
+		free(spool);
 		return err_prefix(e, "http.listen %s", c->http_listen);
+	}
 	/* Components need their node's own API too, so a node that runs some always has it. */
 	http_server_routes(client_server, channel_worker_routes, channel_worker_n_routes);
 	if (node_conf_has_duty(c, "api") || node_conf_has_duty(c, "exec"))
 		api_routes(client_server);
 	node.http_port = http_server_port(client_server);
-	return true;
+	if (client_tls != NULL && node_conf_has_duty(c, "exec"))
+		ok = listen_workers(&opts, e);
+	free(spool);
+	return ok;
 }
 
 static bool listen_peers(struct err *e)
@@ -248,6 +295,10 @@ static void on_ready(struct node *n)
 	if (node_conf_has_duty(n->conf, "exec"))
 		exec_start(n);
 	node_listen(n);
+	if (n->conf->auth_client && client_tls == NULL && !node_conf_is_loopback(n->conf))
+		log_warn(LOG_CTX_NONE,
+			 "http.listen is reached by other machines without HTTPS (http.tls_cert): "
+			 "signatures keep strangers out, but do not protect what is sent");
 	log_info(LOG_CTX_NONE, "ready: client API on %s, other sites on %s", n->conf->http_listen,
 		 peer_server == NULL ? "-" : n->conf->peer_listen);
 }
@@ -272,6 +323,11 @@ static bool set_up(struct err *e)
 		if (node.tls == NULL)
 			return false;
 	}
+	if (c->http_tls_cert != NULL) {
+		client_tls = tls_ctx_new_server(c->http_tls_cert, c->http_tls_key, e);
+		if (client_tls == NULL)
+			return false;
+	}
 	node.db = db_open(node.base, &db, e);
 	if (node.db == NULL)
 		return false;
@@ -284,8 +340,8 @@ static bool set_up(struct err *e)
 
 static void tear_down(void)
 {
-	/* First what others wait for: open calls and statements end with an error while who waits is still there, and
-	 * the end of a call may ask the database. */
+	/* First what others wait for: open calls and statements end with an error while who waits
+	 * is still there, and the end of a call may ask the database. */
 	if (node.http != NULL)
 		http_client_free(node.http);
 	if (node.db != NULL)
@@ -296,6 +352,8 @@ static void tear_down(void)
 	channel_free(&node);
 	if (client_server != NULL)
 		http_server_free(client_server);
+	if (worker_server != NULL)
+		http_server_free(worker_server);
 	if (peer_server != NULL)
 		http_server_free(peer_server);
 	node_wakes_free(&node);
@@ -303,6 +361,7 @@ static void tear_down(void)
 	if (drain_timer != NULL)
 		event_free(drain_timer);
 	tls_ctx_free(node.tls);
+	tls_ctx_free(client_tls);
 	if (node.base != NULL)
 		event_base_free(node.base);
 }
@@ -399,12 +458,76 @@ static int check(const struct node_conf *c, struct err *e)
 		}
 		tls_ctx_free(t);
 	}
+	if (c->http_tls_cert != NULL) {
+		struct tls_ctx *t = tls_ctx_new_server(c->http_tls_cert, c->http_tls_key, e);
+		if (t == NULL) {
+			fprintf(stderr, "nornd: %s\n", e->msg);
+			return EX_FAILED;
+		}
+		tls_ctx_free(t);
+	}
 	if (!db_check_schema(c->db_url, e)) {
 		fprintf(stderr, "nornd: database: %s\n", e->msg);
 		return EX_FAILED;
 	}
 	puts("configuration, certificates and database are good");
 	return EX_OK;
+}
+
+/* ---- the first app ---- */
+
+static void on_admin(struct db_result *res, void *arg)
+{
+	int *status = arg;
+
+	if (db_error(res) != NULL) {
+		fprintf(stderr, "nornd: database: %s\n", db_error(res)->msg);
+	} else {
+		printf("app id:    %s\napp token: %s\n", db_get(res, 0, 0, "app_id"),
+		       db_get(res, 0, 0, "app_token"));
+		*status = EX_OK;
+	}
+	event_base_loopbreak(node.base);
+}
+
+/* Whoever can read the configuration can reach the database anyway. */
+static int create_admin(const char *name, struct err *e)
+{
+	const struct db_opts db = {.conninfo = node.conf->db_url,
+				   .pool_size = 1,
+				   .statement_timeout_ms = 10000,
+				   .queue_timeout_ms = 10000,
+				   .application_name = "nornd"};
+	char token[33];
+	int status = EX_FAILED;
+
+	if (name[0] == '\0' || strlen(name) > 100 || !str_is_utf8(name, strlen(name))) {
+		fputs("nornd: --create-admin: a name of 1 to 100 bytes is needed\n", stderr);
+		return EX_USAGE;
+	}
+	if (!db_check_schema(node.conf->db_url, e)) {
+		fprintf(stderr, "nornd: database: %s\n", e->msg);
+		return EX_FAILED;
+	}
+	node.base = event_base_new();
+	node.db = node.base != NULL ? db_open(node.base, &db, e) : NULL;
+	if (node.db != NULL) {
+		struct db_batch *b = db_batch_new(node.db);
+		signature_random(token, sizeof(token) - 1);
+		db_add(b, Q_APP_CREATE);
+		db_text(b, name);
+		db_text(b, "admin");
+		db_text(b, token);
+		db_text(b, "super_client");
+		db_submit(b, on_admin, &status);
+		event_base_dispatch(node.base);
+		db_close(node.db);
+	} else {
+		fprintf(stderr, "nornd: database: %s\n", e->msg);
+	}
+	if (node.base != NULL)
+		event_base_free(node.base);
+	return status;
 }
 
 /* A database that is not up yet is waited for; one with another schema is not. */
@@ -443,6 +566,8 @@ int main(int argc, char **argv)
 		status = migrate(&conf, &e);
 	} else if (o.check) {
 		status = check(&conf, &e);
+	} else if (o.admin != NULL) {
+		status = create_admin(o.admin, &e);
 	} else if (!open_log(&conf, o.to_stderr, &e) || !fs_mkdirs(conf.data_dir, 0700, &e) ||
 		   !wait_for_database(&conf, &e)) {
 		log_error(LOG_CTX_NONE, "cannot start: %s", e.msg);

@@ -2,6 +2,7 @@
 
 #include "api/requests.h"
 #include "api/reply.h"
+#include "auth/gate.h"
 #include "base/str.h"
 
 static int64_t requests;
@@ -9,7 +10,7 @@ static int64_t requests;
 bool api_before(struct http_req *r, const struct http_route *route, void *arg)
 {
 	requests++;
-	return true;
+	return gate_before(r, route);
 }
 
 int64_t api_requests(void)
@@ -31,18 +32,37 @@ void api_not_found(struct http_req *r, void *arg)
 	}
 }
 
+/* The tables, in the order in which routes are looked for. */
+static const struct {
+	const struct http_route *routes;
+	const size_t *n;
+} tables[] = {
+    {api_job_routes, &api_job_n_routes},
+    {api_control_routes, &api_control_n_routes},
+    {api_lifecycle_routes, &api_lifecycle_n_routes},
+    {api_job_view_routes, &api_job_view_n_routes},
+    {api_task_routes, &api_task_n_routes},
+    {api_worker_routes, &api_worker_n_routes},
+    {api_output_routes, &api_output_n_routes},
+    {api_data_routes, &api_data_n_routes},
+    {api_table_routes, &api_table_n_routes},
+    {api_log_routes, &api_log_n_routes},
+    {api_site_routes, &api_site_n_routes},
+    {api_server_routes, &api_server_n_routes},
+    {api_app_routes, &api_app_n_routes},
+    {api_permission_routes, &api_permission_n_routes},
+};
+
 void api_routes(struct http_server *s)
 {
-	http_server_routes(s, api_job_routes, api_job_n_routes);
-	http_server_routes(s, api_control_routes, api_control_n_routes);
-	http_server_routes(s, api_lifecycle_routes, api_lifecycle_n_routes);
-	http_server_routes(s, api_job_view_routes, api_job_view_n_routes);
-	http_server_routes(s, api_task_routes, api_task_n_routes);
-	http_server_routes(s, api_worker_routes, api_worker_n_routes);
-	http_server_routes(s, api_output_routes, api_output_n_routes);
-	http_server_routes(s, api_data_routes, api_data_n_routes);
-	http_server_routes(s, api_table_routes, api_table_n_routes);
-	http_server_routes(s, api_log_routes, api_log_n_routes);
-	http_server_routes(s, api_site_routes, api_site_n_routes);
-	http_server_routes(s, api_server_routes, api_server_n_routes);
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+		http_server_routes(s, tables[i].routes, *tables[i].n);
+}
+
+void api_each_route(void (*fn)(const struct http_route *route, void *arg), void *arg)
+{
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		for (size_t k = 0; k < *tables[i].n; k++)
+			fn(&tables[i].routes[k], arg);
+	}
 }

@@ -7,11 +7,13 @@
 
 /* Registers all tables. The server's opts.arg must be the struct node. */
 void api_routes(struct http_server *s);
+/* Calls fn for every route of the tables. */
+void api_each_route(void (*fn)(const struct http_route *route, void *arg), void *arg);
 
 /* For http_server_opts.not_found: the envelope that FATE's clients expect. */
 void api_not_found(struct http_req *r, void *arg);
 
-/* For http_server_opts.before: counts requests for /metrics; always true. */
+/* For http_server_opts.before: counts requests for /metrics, then gate_before(). */
 bool api_before(struct http_req *r, const struct http_route *route, void *arg);
 
 extern const struct http_route api_job_routes[];
@@ -38,5 +40,9 @@ extern const struct http_route api_site_routes[];
 extern const size_t api_site_n_routes;
 extern const struct http_route api_server_routes[];
 extern const size_t api_server_n_routes;
+extern const struct http_route api_app_routes[];
+extern const size_t api_app_n_routes;
+extern const struct http_route api_permission_routes[];
+extern const size_t api_permission_n_routes;
 
 #endif

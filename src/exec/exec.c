@@ -11,6 +11,7 @@
 
 #define POLL_MS   1000 /* the safety net when a wake-up was lost */
 #define CLAIM_MAX 32
+#define SAID_MAX  4000 /* bytes of what a component says of its failure */
 /* After a claim whose outcome is unknown it is looked for so long: the server may still be at it.
  */
 #define UNSURE_MS 60000
@@ -238,6 +239,23 @@ void exec_stop(struct node *n)
 int exec_running(const struct node *n)
 {
 	return n->exec == NULL ? 0 : n->exec->n_runs;
+}
+
+void exec_said_failed(struct node *n, int64_t run_no, const char *error)
+{
+	size_t len = strnlen(error, SAID_MAX);
+	struct run *r;
+
+	if (n->exec == NULL)
+		return;
+	while (len > 0 && ((unsigned char)error[len] & 0xc0) == 0x80)
+		len--; /* not in the middle of a character */
+	LIST_FOREACH (r, &n->exec->runs, next) {
+		if (r->run_no != run_no)
+			continue;
+		free(r->said_failed);
+		r->said_failed = mem_printf("%.*s", (int)len, error);
+	}
 }
 
 void exec_lease_lost(struct node *n)

@@ -57,6 +57,7 @@ struct run *run_new(struct exec *x, struct node *n, const struct db_result *res,
 
 void run_free(struct run *r)
 {
+	free(r->said_failed);
 	char *const texts[] = {r->job_id,       r->task_name, r->role,     r->party_id,
 			       r->component,    r->provider,  r->model_id, r->model_version,
 			       r->execution_id, r->work_dir,  r->log_dir};
@@ -194,8 +195,12 @@ static void exit_text(struct run *r, const struct launch_result *l)
 		buf_printf(&r->error, "killed by the kernel: it used more memory than its limit");
 	else if (l->signal != 0)
 		buf_printf(&r->error, "ended by signal %d (%s)", l->signal, strsignal(l->signal));
+	else if (r->said_failed != NULL && r->said_failed[0] != '\0')
+		buf_printf(&r->error, "%s", r->said_failed);
 	else if (l->exit_code != 0)
 		buf_printf(&r->error, "exit code %d", l->exit_code);
+	else if (r->said_failed != NULL)
+		buf_printf(&r->error, "exit code 0, but the component has said that it failed");
 	else
 		buf_printf(&r->error, "exit code 0, but no result file");
 }
@@ -226,7 +231,8 @@ static void exited(const struct launch_result *l, void *arg)
 	log_info(&ctx, "process ended: exit code %d, signal %d, %lld ms, %lld KiB%s", l->exit_code,
 		 l->signal, (long long)l->elapsed_ms, (long long)l->max_rss_kb,
 		 l->leftover > 0 ? ", left processes behind that were killed" : "");
-	bool good = results_read(r) && l->exit_code == 0 && l->signal == 0;
+	bool good =
+	    results_read(r) && l->exit_code == 0 && l->signal == 0 && r->said_failed == NULL;
 	if (good) {
 		run_end(r, "success", "exited");
 	} else if (l->timed_out) {

@@ -52,6 +52,7 @@ struct run {
 	bool node_lost; /* its node went away, not the component wrong: another attempt is free */
 	bool has_exit;
 	int exit_code, signal;
+	char *said_failed; /* why, as the component said over the worker API; NULL: it did not */
 	struct buf error, tail;
 	int64_t user_ms, sys_ms, max_rss_kb;
 	json_t *result; /* of the component, or NULL */

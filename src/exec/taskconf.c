@@ -286,11 +286,21 @@ static char *data_uri(const struct run *r, const char *key, const char *index)
 	return mem_printf("standalone:///%s_%s/%s%s", r->job_id, r->task_name, uuid, index);
 }
 
+/* Components that know nothing of tokens get theirs in the URL. */
+static char *metric_uri(const struct run *r)
+{
+	char *address = node_worker_address(r->node);
+	char *uri = mem_printf("http://%s/v2/worker/metric/save/%s%s%s", address, r->execution_id,
+			       run_is_native(r) ? "" : "?token=", run_is_native(r) ? "" : r->token);
+
+	free(address);
+	return uri;
+}
+
 static json_t *output_of(const struct run *r, const char *group, const char *key, const json_t *d)
 {
 	const char *type = json_string_value(json_array_get(json_object_get(d, "types"), 0));
 	const char *index = js_bool(d, "is_multi", false) ? "_{index}" : "";
-	const struct node_conf *c = r->node->conf;
 	char *uri;
 	json_t *v;
 
@@ -299,10 +309,7 @@ static json_t *output_of(const struct run *r, const char *group, const char *key
 	if (str_eq(type, "dataframe") || str_eq(type, "table"))
 		uri = data_uri(r, key, index);
 	else if (str_eq(type, "json_metric"))
-		uri = mem_printf(
-		    "http://%s/v2/worker/metric/save/%s%s%s",
-		    c->http_address != NULL ? c->http_address : c->http_listen, r->execution_id,
-		    run_is_native(r) ? "" : "?token=", run_is_native(r) ? "" : r->token);
+		uri = metric_uri(r);
 	else
 		uri = mem_printf("file://%s/output/%s/%s%s", r->work_dir, key, type, index);
 	v = json_pack("{s:s, s:s}", "uri", uri, "type_name", type);
@@ -344,7 +351,6 @@ static json_t *federation(const struct run *r)
 {
 	json_t *all = json_array();
 	char *id = mem_printf("%s_%s_%d", r->job_id, r->task_name, r->attempt);
-	const struct node_conf *c = r->node->conf;
 	size_t i;
 	json_t *p;
 
@@ -360,8 +366,9 @@ static json_t *federation(const struct run *r)
 				 "local", "role", r->role, "partyid", r->party_id, "parties", all);
 	free(id);
 	if (run_is_native(r)) {
-		char *url = mem_printf("http://%s",
-				       c->http_address != NULL ? c->http_address : c->http_listen);
+		char *address = node_worker_address(r->node);
+		char *url = mem_printf("http://%s", address);
+		free(address);
 		json_object_set_new(meta, "norn_config",
 				    json_pack("{s:s, s:s, s:I}", "url", url, "execution_id",
 					      r->execution_id, "timeout_s",

@@ -55,7 +55,8 @@ struct http_server_opts {
 	void *arg;               /* given to every handler */
 	http_handler *not_found; /* unknown route or wrong method (http_req_path_known tells); may
 				    be NULL: 404/405 */
-	/* Called before the handler; false means it has answered. May be NULL. */
+	/* Called before the handler; false means that it has answered, or will answer or call the
+	 * route's handler itself, now or later. May be NULL. */
 	bool (*before)(struct http_req *req, const struct http_route *route, void *arg);
 };
 
@@ -97,6 +98,13 @@ void *http_req_arg(const struct http_req *r); /* opts.arg */
 /* The client went away before the answer: cb is called once. The request must still be answered
  * (no-op). */
 void http_req_on_close(struct http_req *r, void (*cb)(void *arg), void *arg);
+/* cb is called once, when the answer begins: body is the JSON of http_reply_json(), NULL for
+ * others. It must not touch the request. */
+typedef void http_answer_cb(int status, const json_t *body, void *arg);
+void http_req_on_answer(struct http_req *r, http_answer_cb *cb, void *arg);
+/* Who calls, as a `before` has found out: at most 64 bytes are kept. "" until it is set. */
+void http_req_set_user(struct http_req *r, const char *user);
+const char *http_req_user(const struct http_req *r);
 
 /* Answer exactly once, then r is gone. Content-Type is sent as given. */
 void http_reply(struct http_req *r, int status, const char *content_type, const void *data,

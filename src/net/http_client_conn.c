@@ -180,13 +180,13 @@ static void open_conn(struct client_call *call, int fd)
 
 	if (call->url.scheme == HTTP_SCHEME_HTTPS) {
 		ssl = tls_client_ssl(c->tls, &e);
-		if (ssl == NULL) {
+		if (ssl == NULL ||
+		    !tls_set_host(c->tls, ssl, call->url.host, is_name(call->url.host), &e)) {
+			SSL_free(ssl);
 			close(fd);
 			call_fail(call, e.code, "%s", e.msg);
 			return;
 		}
-		if (is_name(call->url.host))
-			SSL_set_tlsext_host_name(ssl, call->url.host);
 	}
 	struct client_conn *conn = mem_zalloc(sizeof(*conn));
 	conn->client = c;

@@ -435,6 +435,11 @@ static void shaken(struct http_conn *c)
 {
 	struct err e;
 
+	if (!tls_ctx_asks_clients(c->server->opts.tls)) {
+		rest(c);
+		conn_pump(c);
+		return;
+	}
 	c->identity = mem_alloc(sizeof(*c->identity));
 	if (!tls_peer_identity(c->io.ssl, c->identity, &e)) {
 		log_warn(LOG_CTX_NONE, "refused a TLS connection: %s", e.msg);

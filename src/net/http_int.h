@@ -14,6 +14,7 @@
 
 #define HTTP_PARTS_MAX  8 /* "{name}" parts in one route */
 #define HTTP_REQ_ID_MAX 64
+#define HTTP_USER_MAX   64
 #define HTTP_POOL_MAX   64          /* requests kept for reuse */
 #define HTTP_POOL_KEEP  (16 * 1024) /* a pooled buffer larger than this is given back */
 #define HTTP_LINGER_MS  2000
@@ -92,6 +93,9 @@ struct http_req {
 	struct tls_identity *identity; /* borrowed from conn, or owned when conn is NULL */
 	void (*on_close)(void *arg);
 	void *on_close_arg;
+	http_answer_cb *on_answer;
+	void *on_answer_arg;
+	char user[HTTP_USER_MAX + 1];
 
 	struct buf extra; /* header lines of http_reply_header() */
 	enum reply_state reply;
@@ -167,6 +171,7 @@ bool req_spool_write(struct http_req *r, const char *data, size_t len, struct er
 void req_parse_json(struct http_req *r);
 
 /* ---- answers ---- */
+void req_answering(struct http_req *r, int status, const json_t *body); /* calls on_answer, once */
 void reply_error(struct http_req *r, int status, enum err_code code, const char *msg);
 void reply_continue(struct http_conn *c); /* 100 */
 void reply_fd_pump(struct http_req *r);   /* REPLY_FD: queue more of the file */

@@ -150,6 +150,7 @@ void http_reply_header(struct http_req *r, const char *name, const char *value)
 void http_reply(struct http_req *r, int status, const char *content_type, const void *data,
 		size_t len)
 {
+	req_answering(r, status, NULL);
 	if (is_orphan(r)) {
 		req_release(r);
 		return;
@@ -177,6 +178,7 @@ static int dump_to_buf(const char *data, size_t len, void *arg)
 
 void http_reply_json(struct http_req *r, int status, json_t *v)
 {
+	req_answering(r, status, v);
 	if (is_orphan(r)) {
 		json_decref(v);
 		req_release(r);
@@ -224,6 +226,7 @@ void reply_continue(struct http_conn *c)
 
 void http_reply_fd(struct http_req *r, int status, const char *content_type, int fd, int64_t len)
 {
+	req_answering(r, status, NULL);
 	if (is_orphan(r)) {
 		close(fd);
 		req_release(r);
@@ -279,6 +282,7 @@ void reply_fd_pump(struct http_req *r)
 void http_reply_start(struct http_req *r, int status, const char *content_type,
 		      void (*on_room)(struct http_req *r, void *arg), void *arg)
 {
+	req_answering(r, status, NULL);
 	r->reply = REPLY_STREAM;
 	r->on_room = on_room;
 	r->on_room_arg = arg;

@@ -92,6 +92,8 @@ static void req_reset(struct http_req *r)
 	r->n_parts = 0;
 	r->id[0] = r->remote[0] = 0;
 	r->on_close = NULL;
+	r->on_answer = NULL;
+	r->user[0] = 0;
 	r->reply = REPLY_NONE;
 	r->chunked = r->starved = false;
 	r->on_room = NULL;
@@ -343,4 +345,29 @@ void http_req_on_close(struct http_req *r, void (*cb)(void *arg), void *arg)
 {
 	r->on_close = cb;
 	r->on_close_arg = arg;
+}
+
+void http_req_on_answer(struct http_req *r, http_answer_cb *cb, void *arg)
+{
+	r->on_answer = cb;
+	r->on_answer_arg = arg;
+}
+
+void req_answering(struct http_req *r, int status, const json_t *body)
+{
+	http_answer_cb *cb = r->on_answer;
+
+	r->on_answer = NULL;
+	if (cb != NULL)
+		cb(status, body, r->on_answer_arg);
+}
+
+void http_req_set_user(struct http_req *r, const char *user)
+{
+	str_copy(r->user, sizeof(r->user), user);
+}
+
+const char *http_req_user(const struct http_req *r)
+{
+	return r->user;
 }

@@ -17,7 +17,14 @@
 /* Forward secrecy and authenticated encryption only; TLS 1.3 has nothing else. */
 #define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 
+enum tls_kind {
+	TLS_SITES,  /* both sides show certificates, which name parties */
+	TLS_SERVER, /* serves clients that show none */
+	TLS_CLIENT, /* calls servers, whose certificates name hosts */
+};
+
 struct tls_ctx {
+	enum tls_kind kind;
 	char *ca_file;
 	char *cert_file;
 	char *key_file;
@@ -113,6 +120,48 @@ static bool identity_from_cert(X509 *cert, struct tls_identity *id, struct err *
 	return ok;
 }
 
+/* Whose certificates are good. */
+static bool trust(const struct tls_ctx *c, SSL_CTX *ctx, bool serve, struct err *e)
+{
+	char why[256];
+
+	if (c->ca_file == NULL) {
+		if (SSL_CTX_set_default_verify_paths(ctx) != 1)
+			return err_set(e, ERR_TLS, "cannot read the system's CA certificates: %s",
+				       openssl_reason(why, sizeof(why)));
+		return true;
+	}
+	if (SSL_CTX_load_verify_locations(ctx, c->ca_file, NULL) != 1)
+		return err_set(e, ERR_TLS, "cannot read the CA certificate %s: %s", c->ca_file,
+			       openssl_reason(why, sizeof(why)));
+	if (serve) {
+		/* Tells callers which CA their certificate must come from. */
+		STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(c->ca_file);
+		if (names != NULL)
+			SSL_CTX_set_client_CA_list(ctx, names);
+	}
+	return true;
+}
+
+static bool use_own(const struct tls_ctx *c, SSL_CTX *ctx, struct err *e)
+{
+	char why[256];
+
+	if (SSL_CTX_use_certificate_chain_file(ctx, c->cert_file) != 1)
+		return err_set(e, ERR_TLS, "cannot read the certificate %s: %s", c->cert_file,
+			       openssl_reason(why, sizeof(why)));
+	if (SSL_CTX_use_PrivateKey_file(ctx, c->key_file, SSL_FILETYPE_PEM) != 1)
+		return err_set(
+		    e, ERR_TLS,
+		    "cannot use the key %s (PEM, without a passphrase, and of the certificate %s): "
+		    "%s",
+		    c->key_file, c->cert_file, openssl_reason(why, sizeof(why)));
+	if (SSL_CTX_check_private_key(ctx) != 1)
+		return err_set(e, ERR_TLS, "the key %s is not the key of the certificate %s",
+			       c->key_file, c->cert_file);
+	return true;
+}
+
 static SSL_CTX *make_ssl_ctx(const struct tls_ctx *c, bool serve, struct err *e)
 {
 	char why[256];
@@ -131,40 +180,19 @@ static SSL_CTX *make_ssl_ctx(const struct tls_ctx *c, bool serve, struct err *e)
 	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 				  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	SSL_CTX_set_verify(ctx,
+			   c->kind == TLS_SERVER
+			       ? SSL_VERIFY_NONE
+			       : SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+			   NULL);
 	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
 	    SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) != 1) {
 		err_set(e, ERR_TLS, "cannot set up TLS: %s", openssl_reason(why, sizeof(why)));
 		goto fail;
 	}
-	if (SSL_CTX_load_verify_locations(ctx, c->ca_file, NULL) != 1) {
-		err_set(e, ERR_TLS, "cannot read the CA certificate %s: %s", c->ca_file,
-			openssl_reason(why, sizeof(why)));
+	if ((c->kind != TLS_SERVER && !trust(c, ctx, serve, e)) ||
+	    (c->kind != TLS_CLIENT && !use_own(c, ctx, e)))
 		goto fail;
-	}
-	if (serve) {
-		/* Tells callers which CA their certificate must come from. */
-		STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(c->ca_file);
-		if (names != NULL)
-			SSL_CTX_set_client_CA_list(ctx, names);
-	}
-	if (SSL_CTX_use_certificate_chain_file(ctx, c->cert_file) != 1) {
-		err_set(e, ERR_TLS, "cannot read the certificate %s: %s", c->cert_file,
-			openssl_reason(why, sizeof(why)));
-		goto fail;
-	}
-	if (SSL_CTX_use_PrivateKey_file(ctx, c->key_file, SSL_FILETYPE_PEM) != 1) {
-		err_set(e, ERR_TLS,
-			"cannot use the key %s (PEM, without a passphrase, and of the certificate "
-			"%s): %s",
-			c->key_file, c->cert_file, openssl_reason(why, sizeof(why)));
-		goto fail;
-	}
-	if (SSL_CTX_check_private_key(ctx) != 1) {
-		err_set(e, ERR_TLS, "the key %s is not the key of the certificate %s", c->key_file,
-			c->cert_file);
-		goto fail;
-	}
 	return ctx;
 fail:
 	ERR_clear_error();
@@ -203,26 +231,53 @@ out:
 	return ok;
 }
 
+static void warn_of_mode(const char *key_file)
+{
+	struct stat st;
+
+	if (stat(key_file, &st) == 0 && (st.st_mode & (S_IRWXO | S_IWGRP)) != 0)
+		log_warn(LOG_CTX_NONE,
+			 "the key %s can be read or changed by other users: chmod 600", key_file);
+}
+
 static bool load_files(const struct tls_ctx *c, struct tls_files *f, struct err *e)
 {
 	memset(f, 0, sizeof(*f));
 	ERR_clear_error();
-	f->serve = make_ssl_ctx(c, true, e);
-	if (f->serve == NULL)
+	if (c->kind != TLS_CLIENT)
+		f->serve = make_ssl_ctx(c, true, e);
+	if (c->kind != TLS_CLIENT && f->serve == NULL)
 		return false;
-	f->call = make_ssl_ctx(c, false, e);
-	if (f->call == NULL || !check_own_chain(c, f->serve, e) ||
-	    !identity_from_cert(SSL_CTX_get0_certificate(f->serve), &f->own, e)) {
+	if (c->kind != TLS_SERVER)
+		f->call = make_ssl_ctx(c, false, e);
+	if ((c->kind != TLS_SERVER && f->call == NULL) ||
+	    (c->kind == TLS_SITES &&
+	     (!check_own_chain(c, f->serve, e) ||
+	      !identity_from_cert(SSL_CTX_get0_certificate(f->serve), &f->own, e)))) {
 		SSL_CTX_free(f->serve);
 		SSL_CTX_free(f->call);
 		return false;
 	}
-	struct stat st;
-	if (stat(c->key_file, &st) == 0 && (st.st_mode & (S_IRWXO | S_IWGRP)) != 0)
-		log_warn(LOG_CTX_NONE,
-			 "the key %s can be read or changed by other users: chmod 600",
-			 c->key_file);
+	if (c->key_file != NULL)
+		warn_of_mode(c->key_file);
 	return true;
+}
+
+/* Takes the first load; NULL when it fails. */
+static struct tls_ctx *new_ctx(enum tls_kind kind, const char *ca_file, const char *cert_file,
+			       const char *key_file, struct err *e)
+{
+	struct tls_ctx *c = mem_zalloc(sizeof(*c));
+
+	c->kind = kind;
+	c->ca_file = mem_strdup(ca_file);
+	c->cert_file = mem_strdup(cert_file);
+	c->key_file = mem_strdup(key_file);
+	if (!tls_ctx_reload(c, e)) {
+		tls_ctx_free(c);
+		return NULL;
+	}
+	return c;
 }
 
 struct tls_ctx *tls_ctx_new(const char *ca_file, const char *cert_file, const char *key_file,
@@ -232,15 +287,17 @@ struct tls_ctx *tls_ctx_new(const char *ca_file, const char *cert_file, const ch
 		err_set(e, ERR_CONFIG, "TLS needs a CA file, a certificate file and a key file");
 		return NULL;
 	}
-	struct tls_ctx *c = mem_zalloc(sizeof(*c));
-	c->ca_file = mem_strdup(ca_file);
-	c->cert_file = mem_strdup(cert_file);
-	c->key_file = mem_strdup(key_file);
-	if (!tls_ctx_reload(c, e)) {
-		tls_ctx_free(c);
-		return NULL;
-	}
-	return c;
+	return new_ctx(TLS_SITES, ca_file, cert_file, key_file, e);
+}
+
+struct tls_ctx *tls_ctx_new_server(const char *cert_file, const char *key_file, struct err *e)
+{
+	return new_ctx(TLS_SERVER, NULL, cert_file, key_file, e);
+}
+
+struct tls_ctx *tls_ctx_new_client(const char *ca_file, struct err *e)
+{
+	return new_ctx(TLS_CLIENT, ca_file, NULL, NULL, e);
 }
 
 void tls_ctx_free(struct tls_ctx *c)
@@ -300,6 +357,24 @@ SSL *tls_client_ssl(struct tls_ctx *c, struct err *e)
 	if (ssl != NULL)
 		SSL_set_connect_state(ssl);
 	return ssl;
+}
+
+bool tls_ctx_asks_clients(const struct tls_ctx *c)
+{
+	return c->kind != TLS_SERVER;
+}
+
+bool tls_set_host(struct tls_ctx *c, SSL *ssl, const char *host, bool is_name, struct err *e)
+{
+	if (is_name)
+		SSL_set_tlsext_host_name(ssl, host);
+	if (c->kind != TLS_CLIENT)
+		return true;
+	int ok = is_name ? SSL_set1_host(ssl, host)
+			 : X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host);
+	if (ok != 1)
+		return err_set(e, ERR_TLS, "'%s' is no host that a certificate could name", host);
+	return true;
 }
 
 bool tls_peer_identity(SSL *ssl, struct tls_identity *out, struct err *e)

@@ -27,6 +27,12 @@ struct tls_ctx; /* opaque: one SSL_CTX for serving, one for calling, both verify
 /* Loads and cross-checks CA, certificate and key (PEM). TLS 1.2 is the least version. */
 MUST_CHECK struct tls_ctx *tls_ctx_new(const char *ca_file, const char *cert_file,
 				       const char *key_file, struct err *e);
+/* For a server whose clients show no certificate; the other end checks ours as browsers do. */
+MUST_CHECK struct tls_ctx *tls_ctx_new_server(const char *cert_file, const char *key_file,
+					      struct err *e);
+/* For a client that shows no certificate and expects the server's to be of the CA (NULL: one that
+ * the system trusts) and for the host name or address of the URL. */
+MUST_CHECK struct tls_ctx *tls_ctx_new_client(const char *ca_file, struct err *e);
 void tls_ctx_free(struct tls_ctx *c);
 MUST_CHECK bool tls_ctx_reload(struct tls_ctx *c,
 			       struct err *e); /* new connections use the new files */
@@ -34,6 +40,12 @@ const struct tls_identity *tls_ctx_own(const struct tls_ctx *c);
 
 MUST_CHECK SSL *tls_server_ssl(struct tls_ctx *c, struct err *e);
 MUST_CHECK SSL *tls_client_ssl(struct tls_ctx *c, struct err *e);
+/* Whether a server of this context asks its clients for certificates. */
+bool tls_ctx_asks_clients(const struct tls_ctx *c);
+/* Before the handshake of a client: sets the host (a name, or a numeric address) of the other side,
+ * which its certificate must name when the context was made by tls_ctx_new_client(). */
+MUST_CHECK bool tls_set_host(struct tls_ctx *c, SSL *ssl, const char *host, bool is_name,
+			     struct err *e);
 /* After the handshake: who is there. Fails when no verified certificate was shown. */
 MUST_CHECK bool tls_peer_identity(SSL *ssl, struct tls_identity *out, struct err *e);
 bool tls_identity_has(const struct tls_identity *id, const char *party_id);

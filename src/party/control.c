@@ -9,6 +9,7 @@
 #include "party/catalog.h"
 #include "party/create.h"
 #include "party/partner.h"
+#include "party/permit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,8 @@ struct control {
 	char *from;
 	bool all;
 	json_t *parameters;
-	json_t *root; /* the definition with the new parameters */
+	json_t *root;  /* the definition with the new parameters */
+	json_t *parts; /* what this site's parties make of it */
 	char initiator[51];
 	struct http_req *peer; /* asked by another site: its certificate must name the initiator */
 };
@@ -35,6 +37,7 @@ static void control_free(struct control *c)
 	free(c->from);
 	json_decref(c->parameters);
 	json_decref(c->root);
+	json_decref(c->parts);
 	free(c);
 }
 
@@ -84,6 +87,10 @@ static void rerun(struct control *c, const json_t *local)
 	db_text(b, c->actor);
 	db_json(b, c->root);
 	db_json(b, local);
+	size_t i;
+	json_t *part;
+	json_array_foreach (c->parts, i, part)
+		permit_add(c->node, b, part);
 	db_submit(b, on_done, c);
 }
 
@@ -128,6 +135,8 @@ static json_t *local_tasks(struct control *c, json_t *providers, struct err *e)
 	json_t *all = json_object();
 	bool ok = d != NULL;
 
+	c->parts = json_array();
+
 	for (size_t i = 0; ok && i < d->n_parties; i++) {
 		if (!node_serves(c->node, d->parties[i].id))
 			continue;
@@ -137,6 +146,7 @@ static json_t *local_tasks(struct control *c, json_t *providers, struct err *e)
 			char no[24];
 			snprintf(no, sizeof(no), "%zu", i);
 			json_object_set(all, no, json_object_get(payload, "tasks"));
+			json_array_append(c->parts, payload);
 		}
 		json_decref(payload);
 	}
@@ -283,11 +293,13 @@ void control_handle_scheduler(struct http_req *r, void *arg)
 struct again {
 	struct http_req *r;
 	json_t *p;
+	json_t *part; /* the party's part of the new definition; NULL: the old one stays */
 };
 
 static void again_free(struct again *a)
 {
 	json_decref(a->p);
+	json_decref(a->part);
 	free(a);
 }
 
@@ -309,6 +321,8 @@ static void run_again(struct again *a)
 	partner_add_message(a->r, a->p, b);
 	db_add(b, Q_PARTY_JOB_RERUN);
 	db_json(b, a->p);
+	if (a->part != NULL)
+		permit_add(request_node(a->r), b, a->part);
 	db_submit(b, on_again, a);
 }
 
@@ -350,7 +364,7 @@ static bool add_tasks(struct again *a, json_t *providers, struct err *e)
 		json_array_append(tasks, t);
 	}
 	json_object_set_new(a->p, "tasks", tasks);
-	json_decref(payload);
+	a->part = payload;
 	return true;
 }
 

@@ -13,6 +13,7 @@
 #include "party/channel.h"
 #include "party/control.h"
 #include "party/create.h"
+#include "party/permit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -448,6 +449,7 @@ static void on_catalog(json_t *providers, const struct err *why, void *arg)
 			      ? Q_PARTY_JOB_CREATE_INHERIT
 			      : Q_PARTY_JOB_CREATE);
 		db_json(b, c->payload);
+		permit_add(n, b, c->payload);
 		db_submit(b, on_created, c->r);
 	}
 	json_decref(c->payload);

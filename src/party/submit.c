@@ -9,6 +9,7 @@
 #include "party/catalog.h"
 #include "party/create.h"
 #include "party/peer.h"
+#include "party/permit.h"
 #include "party/submit_doc.h"
 #include "party/submit_plan.h"
 
@@ -270,13 +271,17 @@ static void write_job(struct submit *s)
 		return;
 	}
 	json_t *job = submit_doc_job(&doc);
-	submit_doc_free(&doc);
 	s->deadline_ms = clock_mono_ms() + s->node->conf->create_timeout_s * 1000 + CREATE_SLACK_MS;
 	s->wait_ms = POLL_FIRST_MS;
 	struct db_batch *b = db_batch_new(s->node->db);
 	db_add(b, json_object_get(job, "inherit") != NULL ? Q_API_JOB_SUBMIT_INHERIT
 							  : Q_API_JOB_SUBMIT);
 	db_json(b, job);
+	for (size_t i = 0; i < s->dag->n_parties; i++) {
+		if (node_serves(s->node, s->dag->parties[i].id))
+			permit_add(s->node, b, doc.payloads[i]);
+	}
+	submit_doc_free(&doc);
 	db_submit(b, on_written, s);
 	json_decref(job);
 }

@@ -113,6 +113,10 @@ static void drop_events(struct gc *g)
 	db_add(b, Q_GC_EVENTS);
 	db_int(b, g->opts.events_days);
 	db_bool(b, g->opts.dry_run);
+	if (!g->opts.dry_run) {
+		db_add(b, Q_AUDIT_DROP);
+		db_int(b, g->opts.events_days);
+	}
 	db_submit(b, on_events, g);
 }
 

@@ -1,6 +1,7 @@
 #include "store/node.h"
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/str.h"
 
 #include <string.h>
@@ -98,6 +99,14 @@ void node_wakes_free(struct node *n)
 bool node_serves(const struct node *n, const char *party_id)
 {
 	return str_eq(party_id, "0") || node_conf_has_party(n->conf, party_id);
+}
+
+char *node_worker_address(const struct node *n)
+{
+	if (n->conf->http_address != NULL)
+		return mem_strdup(n->conf->http_address);
+	return n->worker_port > 0 ? mem_printf("127.0.0.1:%d", n->worker_port)
+				  : mem_strdup(n->conf->http_listen);
 }
 
 json_t *node_envelope(enum err_code code, const char *message, json_t *data)

@@ -34,6 +34,8 @@ struct node {
 	char id[33]; /* new with every start */
 	char name[128];
 	int http_port;   /* of the client API, after listening */
+	int worker_port; /* on 127.0.0.1, for components, when the client API speaks HTTPS; else 0
+			  */
 	int64_t beat_ms; /* monotonic: when the database last confirmed this node's lease */
 	bool stopping;
 	struct sched *sched;
@@ -62,6 +64,9 @@ void node_wakes_free(struct node *n);
 
 /* Whether this site serves the party: "0" (role local) always. */
 bool node_serves(const struct node *n, const char *party_id);
+
+/* host:port by which components of this node reach it, over plain HTTP; to be freed. */
+char *node_worker_address(const struct node *n);
 
 /* JSON error envelope as new reference: {"code","message"}. */
 json_t *node_envelope(enum err_code code, const char *message,

@@ -46,19 +46,33 @@ const struct conf_opt node_conf_opts[] = {
     NUM("database.statement_timeout_ms", db_statement_timeout_ms, "30000", 100, 3600000,
 	"Longest time of one statement."),
     TEXT("http.listen", http_listen, "127.0.0.1:9380",
-	 "Address of the client API. Keep it on loopback unless authentication is on."),
+	 "Address of the client API. Only on loopback, unless auth.client or http.allow_remote is "
+	 "set."),
     TEXT("http.address", http_address, NULL,
-	 "host:port by which components on this machine reach the client API; default: "
-	 "http.listen."),
+	 "host:port by which components on this machine reach this node; default: http.listen, "
+	 "or with HTTPS a port of the loopback interface."),
     NUM("http.max_connections", http_max_connections, "16384", 1, 1000000,
 	"Connections of clients and of other sites, each."),
     NUM("http.max_body_mb", http_max_body_mb, "16", 1, 1024, "Largest JSON body."),
     NUM("http.upload_max_mb", http_upload_max_mb, "102400", 1, 100000000,
 	"Largest uploaded file; it goes to disk, not to memory."),
-    BOOL("http.allow_remote", http_allow_remote, "false",
-	 "Allow http.listen on an address that other machines reach. The API has no authentication "
-	 "of its "
-	 "own: only behind a proxy that has."),
+    BOOL(
+	"http.allow_remote", http_allow_remote, "false",
+	"Allow http.listen on an address that other machines reach though auth.client is off: only "
+	"behind a proxy that knows its clients."),
+    FILEPATH("http.tls_cert", http_tls_cert, NULL,
+	     "PEM file of a certificate for the host names of this node: the client API speaks "
+	     "HTTPS."),
+    FILEPATH("http.tls_key", http_tls_key, NULL, "PEM file of its private key."),
+    BOOL("auth.client", auth_client, "false",
+	 "Clients sign their requests with the token of an app, whose role must allow the route "
+	 "(`nornd --create-admin` makes the first app). Use HTTPS beyond this machine."),
+    BOOL("auth.permission", auth_permission, "false",
+	 "Jobs of other parties use only the components and tables that were granted to them "
+	 "(`norn permission allow`)."),
+    BOOL("auth.worker", auth_worker, "true",
+	 "Components show the token of their task on every call. Off: calls from this machine "
+	 "without a token are taken, for programs that cannot send one."),
     TEXT("peer.listen", peer_listen, NULL,
 	 "Address for other sites (mutual TLS). Without it only jobs within this site can run."),
     TEXT("peer.address", peer_address, NULL,
@@ -105,7 +119,7 @@ const struct conf_opt node_conf_opts[] = {
 	"stay. 0: jobs are "
 	"kept."),
     NUM("retention.events_days", retention_events_days, "90", 0, 36500,
-	"The history is kept for so many days; 0: for ever."),
+	"The history and the audit are kept for so many days; 0: for ever."),
     NUM("exec.max_runs", exec_max_runs, "64", 1, 100000,
 	"Component processes on this node at once."),
     NUM("exec.grace_ms", exec_grace_ms, "3000", 0, 600000,
@@ -184,18 +198,34 @@ static bool check_exit_codes(const struct node_conf *c, struct err *e)
 	return true;
 }
 
+bool node_conf_is_loopback(const struct node_conf *c)
+{
+	const char *l = c->http_listen;
+
+	return str_starts(l, "127.") || str_starts(l, "localhost:") || str_starts(l, "[::1]:") ||
+	       str_starts(l, "unix:");
+}
+
 static bool check_listen(const struct node_conf *c, struct err *e)
 {
 	const char *l = c->http_listen;
 
-	if (c->http_allow_remote || str_starts(l, "127.") || str_starts(l, "localhost:") ||
-	    str_starts(l, "[::1]:") || str_starts(l, "unix:"))
+	if (c->http_allow_remote || c->auth_client || node_conf_is_loopback(c))
 		return true;
 	return err_set(e, ERR_CONFIG,
-		       "http.listen: %s can be reached by other machines, and the API has no "
-		       "authentication: use "
-		       "127.0.0.1:PORT, or set http.allow_remote behind a proxy that authenticates",
+		       "http.listen: %s can be reached by other machines, and nobody would have to "
+		       "say who he is: use 127.0.0.1:PORT, set auth.client, or set "
+		       "http.allow_remote behind a proxy that knows its clients",
 		       l);
+}
+
+static bool check_https(const struct node_conf *c, struct err *e)
+{
+	if ((c->http_tls_cert == NULL) != (c->http_tls_key == NULL))
+		return err_set(e, ERR_CONFIG, "%s is set without %s: HTTPS needs both",
+			       c->http_tls_cert != NULL ? "http.tls_cert" : "http.tls_key",
+			       c->http_tls_cert != NULL ? "http.tls_key" : "http.tls_cert");
+	return true;
 }
 
 bool node_conf_load(const char *file, const char *const *overrides, size_t n_overrides,
@@ -205,7 +235,7 @@ bool node_conf_load(const char *file, const char *const *overrides, size_t n_ove
 	if (!conf_load(file, node_conf_opts, node_conf_n_opts, overrides, n_overrides, out, e))
 		return false;
 	bool ok = check_parties(out, e) && check_duties(out, e) && check_exit_codes(out, e) &&
-		  check_listen(out, e);
+		  check_listen(out, e) && check_https(out, e);
 	if (ok && out->peer_listen != NULL &&
 	    (out->peer_ca == NULL || out->peer_cert == NULL || out->peer_key == NULL))
 		ok = err_set(

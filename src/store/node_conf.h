@@ -25,8 +25,13 @@ struct node_conf {
 	int64_t http_max_body_mb;
 	int64_t http_upload_max_mb;
 	bool http_allow_remote;
-	char *peer_listen;  /* NULL: no other sites */
-	char *peer_address; /* host:port for this site's other nodes; default: peer_listen */
+	char *http_tls_cert; /* with http_tls_key: the client API speaks HTTPS; both or none */
+	char *http_tls_key;
+	bool auth_client;     /* clients sign their requests */
+	bool auth_permission; /* other parties use what was granted to them */
+	bool auth_worker;     /* components show the token of their task on every call */
+	char *peer_listen;    /* NULL: no other sites */
+	char *peer_address;   /* host:port for this site's other nodes; default: peer_listen */
 	char *peer_ca;
 	char *peer_cert;
 	char *peer_key;
@@ -70,6 +75,8 @@ void node_conf_free(struct node_conf *c);
 bool node_conf_has_party(const struct node_conf *c, const char *party_id);
 const char *node_conf_own_party(const struct node_conf *c);
 bool node_conf_has_duty(const struct node_conf *c, const char *duty);
+/* Whether http.listen is out of reach of other machines. */
+bool node_conf_is_loopback(const struct node_conf *c);
 /* Whether a component that ended with this code is never tried again. */
 bool node_conf_no_retry(const struct node_conf *c, int64_t exit_code);
 

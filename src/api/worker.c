@@ -1,0 +1,97 @@
+#include "api/worker.h"
+
+#include "api/reply.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NO_TOKEN "varify failed! the token of the task is wrong or missing"
+
+struct reading {
+	struct http_req *r;
+	void (*go)(struct http_req *r);
+};
+
+static const char *token_of(const struct http_req *r)
+{
+	const char *auth = http_req_header(r, "Authorization");
+
+	if (auth != NULL && str_starts(auth, "Bearer "))
+		return auth + strlen("Bearer ");
+	return http_req_query(r, "token");
+}
+
+static void hash_of(const char *token, struct buf *hex)
+{
+	unsigned char md[EVP_MAX_MD_SIZE];
+	unsigned int n = 0;
+
+	if (EVP_Digest(token, strlen(token), md, &n, EVP_sha256(), NULL) == 1)
+		str_hex(hex, md, n);
+}
+
+/* No token, and none is needed. */
+static bool is_trusted(const struct http_req *r)
+{
+	const char *remote = http_req_remote(r);
+
+	return token_of(r) == NULL && !request_node(r)->conf->auth_worker &&
+	       (str_starts(remote, "127.") || str_starts(remote, "[::1]:") ||
+		str_eq(remote, "unix"));
+}
+
+bool worker_token_fits(struct http_req *r, const char *hash)
+{
+	const char *token = token_of(r);
+	struct buf hex = {0};
+	bool same = is_trusted(r);
+
+	if (token != NULL) {
+		hash_of(token, &hex);
+		same = hex.len > 0 && strlen(hash) == hex.len &&
+		       str_eq_secret(hash, hex.data, hex.len);
+		buf_free(&hex);
+	}
+	if (!same)
+		refuse(r, ERR_API_VERIFY, NO_TOKEN);
+	return same;
+}
+
+static void on_token(struct db_result *res, void *arg)
+{
+	struct reading *q = arg;
+
+	if (db_error(res) != NULL)
+		reply_db_err(q->r, res);
+	else if (db_rows(res, 0) == 0)
+		refuse(q->r, ERR_API_VERIFY, NO_TOKEN);
+	else
+		q->go(q->r);
+	free(q);
+}
+
+void worker_reads(struct http_req *r, void (*go)(struct http_req *r))
+{
+	const char *token = token_of(r);
+	struct buf hex = {0};
+
+	if (is_trusted(r)) {
+		go(r);
+		return;
+	}
+	if (token == NULL) {
+		refuse(r, ERR_API_VERIFY, NO_TOKEN);
+		return;
+	}
+	struct reading *q = mem_alloc(sizeof(*q));
+	q->r = r;
+	q->go = go;
+	hash_of(token, &hex);
+	struct db_batch *b = one_statement(r, Q_API_WORKER_TOKEN);
+	db_text(b, buf_str(&hex));
+	db_submit(b, on_token, q);
+	buf_free(&hex);
+}

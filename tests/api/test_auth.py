@@ -1,0 +1,423 @@
+"""Who may use the API: signatures, roles, permissions of other parties, the record of changes, HTTPS, the key store."""
+
+import hashlib
+import http.client
+import json
+import os
+import ssl
+import stat
+import subprocess
+import time
+
+import harness
+from harness import FederationTest, job, noop, wait_until
+
+
+def now_ms():
+    return int(time.time() * 1000)
+
+
+class Signer:
+    """Signs requests as FATE's client does, or wrongly on purpose."""
+
+    count = 0
+
+    def __init__(self, api, app_id, token, user="tester"):
+        self.api, self.app_id, self.token, self.user = api, app_id, token, user
+
+    def headers(self, **change):
+        """The headers of one request; change replaces some before (values) or after (None: left out) signing."""
+        Signer.count += 1
+        h = {"appId": self.app_id, "userName": self.user, "Nonce": f"{Signer.count % 10000:04d}",
+             "Timestamp": str(now_ms())}
+        h.update({k: v for k, v in change.items() if v is not None})
+        key = hashlib.md5((h["appId"] + h["userName"] + h["Nonce"] + h["Timestamp"]).encode()).hexdigest()
+        h.setdefault("Signature", hashlib.md5((key + self.token).encode()).hexdigest())
+        return {k: v for k, v in h.items() if not (k in change and change[k] is None)}
+
+    def envelope(self, method, path, body=None, query=None, **change):
+        return self.api.envelope(method, path, body, query, headers=self.headers(**change))
+
+    def get(self, path, **query):
+        return harness.good(self.envelope("GET", path, None, query), path)
+
+    def post(self, path, **body):
+        return harness.good(self.envelope("POST", path, body), path)
+
+
+def create_admin(node, name="root"):
+    r = subprocess.run([harness.program("nornd"), "--config", node.conf_file, "--create-admin", name],
+                       capture_output=True, text=True, check=False, env=harness.child_env())
+    if r.returncode != 0:
+        raise AssertionError("create-admin: " + r.stderr)
+    values = [line.split(":", 1)[1].strip() for line in r.stdout.splitlines()]
+    return values[0], values[1]
+
+
+class Clients(FederationTest):
+    """auth.client is on."""
+
+    sites = ("guest",)
+    conf = {"auth.client": True}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.node = cls.guest.nodes[0]
+        cls.admin = Signer(cls.node.api, *create_admin(cls.node))
+
+    def new_client(self, role="client", name="c"):
+        v = self.admin.post("/v2/app/client/create", app_name=name)
+        if role:
+            self.assertEqual(self.admin.post("/v2/permission/grant", app_id=v["app_id"], role=role), {"status": True})
+        return Signer(self.node.api, v["app_id"], v["app_token"])
+
+    def refusal(self, code, message, signer=None, method="GET", path="/v2/site/info/query", **change):
+        v = (signer or self.client()).envelope(method, path, **change)
+        self.assertEqual(v["code"], code, v)
+        self.assertTrue(v["message"].startswith(message), v)
+        self.assertIn("request_id", v)
+        return v
+
+    def client(self):
+        if "one" not in self.__class__.__dict__:
+            self.__class__.one = self.new_client()
+        return self.__class__.one
+
+    # ---- the signature
+
+    def test_signed(self):
+        self.assertEqual(self.client().get("/v2/site/info/query")["party_id"], harness.GUEST)
+
+    def test_user_may_be_empty(self):
+        c = self.client()
+        self.assertEqual(Signer(c.api, c.app_id, c.token, "").envelope("GET", "/v2/site/info/query")["code"], 0)
+
+    def test_missing_headers(self):
+        for name in ("appId", "Timestamp", "Nonce", "Signature"):
+            with self.subTest(name):
+                self.refusal(5001, f"Invalid parameter: name[{name}]", **{name: None})
+        v = self.node.api.envelope("GET", "/v2/site/info/query")
+        self.assertEqual((v["code"], v["message"]), (5001, "Invalid parameter: name[appId]"))
+
+    def test_user_name_must_be_there(self):
+        self.refusal(6000, "TypeError", userName=None)
+
+    def test_nonce_has_four_characters(self):
+        for nonce in ("123", "12345", ""):
+            with self.subTest(nonce):
+                self.refusal(5001, "Invalid parameter: name[Nonce]", Nonce=nonce)
+
+    def test_timestamp_is_a_number(self):
+        for t in ("now", "-1", "1e13", "", "99999999999999999999999"):
+            with self.subTest(t):
+                self.refusal(5001, "Invalid parameter: name[Timestamp]", Timestamp=t)
+
+    def test_window_on_both_sides(self):
+        self.refusal(5000, "Request has expired", Timestamp=str(now_ms() - 62000))
+        self.refusal(5000, "Request has expired", Timestamp=str(now_ms() + 62000))
+        for ms in (-50000, 50000):
+            self.assertEqual(self.client().envelope("GET", "/v2/site/info/query",
+                                                    Timestamp=str(now_ms() + ms))["code"], 0)
+
+    def test_unknown_app(self):
+        self.refusal(5005, "No Permission", Signer(self.node.api, "12345678", "x" * 16))
+
+    def test_app_without_role(self):
+        self.refusal(5005, "No Permission", self.new_client(role=None))
+
+    def test_wrong_token_and_digest(self):
+        c = self.client()
+        self.refusal(5003, "varify failed!", Signer(c.api, c.app_id, c.token + "x"))
+        self.refusal(5003, "varify failed!", Signature="0" * 32)
+        self.refusal(5003, "varify failed!", Signature="0" * 31)
+        good = c.headers()["Signature"]
+        self.refusal(5003, "varify failed!", Signature=good.upper())
+
+    def test_checks_in_order(self):
+        """Of several faults the first is answered: header, age, role, digest, route."""
+        stranger = Signer(self.node.api, "12345678", "x")
+        old = str(now_ms() - 120000)
+        self.refusal(5001, "Invalid parameter: name[Timestamp]", stranger, Timestamp=None, Nonce="1", Signature=None)
+        self.refusal(5001, "Invalid parameter: name[Nonce]", stranger, Timestamp=old, Nonce="1", Signature=None)
+        self.refusal(5000, "Request has expired", stranger, Timestamp=old)
+        self.refusal(5005, "No Permission", stranger, path="/v2/app/list")
+        self.refusal(5003, "varify failed!", path="/v2/app/list", Signature="0" * 32)
+
+    def test_replay(self):
+        h = self.client().headers()
+        first = self.node.api.envelope("GET", "/v2/site/info/query", headers=h)
+        self.assertEqual(first["code"], 0)
+        for path in ("/v2/site/info/query", "/v2/server/nodes"):
+            again = self.node.api.envelope("GET", path, headers=h)
+            self.assertEqual(again["code"], 5000)
+            self.assertIn("used before", again["message"])
+
+    def test_replay_of_a_change_changes_nothing(self):
+        h = self.admin.headers()
+        body = {"app_name": "replayed"}
+        self.assertEqual(self.node.api.envelope("POST", "/v2/app/client/create", body, headers=h)["code"], 0)
+        self.assertEqual(self.node.api.envelope("POST", "/v2/app/client/create", body, headers=h)["code"], 5000)
+        self.assertEqual(len(self.admin.get("/v2/app/client/query", app_name="replayed")), 1)
+
+    def test_expired_signatures_are_forgotten(self):
+        self.guest.psql("INSERT INTO norn.signature_used SELECT 'old', g::text, now() - interval '1 s' "
+                        "FROM generate_series(1, 20) g")
+        for _ in range(5):
+            self.client().get("/v2/site/info/query")
+        self.assertEqual(self.guest.psql("SELECT count(*) FROM norn.signature_used WHERE app_id = 'old'"), [["0"]])
+
+    def test_health_needs_no_signature(self):
+        for path in ("/livez", "/readyz", "/metrics"):
+            self.assertEqual(self.node.api.call("GET", path)[0], 200)
+
+    # ---- roles
+
+    def test_client_may_not_manage(self):
+        for method, path in (("GET", "/v2/app/list"), ("POST", "/v2/app/client/create"),
+                             ("GET", "/v2/permission/role/query"), ("POST", "/v2/permission/resource/grant"),
+                             ("GET", "/v2/server/audit")):
+            with self.subTest(path):
+                self.refusal(5004, "Authentication Failed", method=method, path=path)
+
+    def test_super_client_manages_clients_only(self):
+        boss = self.new_client("super_client")
+        made = boss.post("/v2/app/client/create", app_name="by boss")
+        self.assertEqual((made["app_type"], made["app_name"]), ("client", "by boss"))
+        self.assertRegex(made["app_id"], r"^\d{8}$")
+        self.assertRegex(made["app_token"], r"^[A-Za-z0-9]{16}$")
+        self.assertEqual(boss.post("/v2/permission/grant", app_id=made["app_id"], role="client"), {"status": True})
+        v = boss.envelope("POST", "/v2/permission/grant", {"app_id": made["app_id"], "role": "super_client"})
+        self.assertEqual(v["code"], 5005)
+        v = boss.envelope("POST", "/v2/permission/delete", {"app_id": boss.app_id, "role": "client"})
+        self.assertEqual(v["code"], 5005)
+        self.assertEqual(boss.post("/v2/app/client/delete", app_id=self.admin.app_id), {"status": False})
+
+    def test_grant_replaces(self):
+        c = self.new_client("super_client")
+        self.admin.post("/v2/permission/grant", app_id=c.app_id, role="client")
+        roles = self.admin.get("/v2/permission/query", app_id=c.app_id)
+        self.assertEqual(list(roles), ["client"])
+        self.assertIn(["client", "/v2/job/submit", "POST"], roles["client"])
+        self.assertNotIn(["client", "/v2/app/list", "GET"], roles["client"])
+        self.assertEqual(self.admin.post("/v2/permission/delete", app_id=c.app_id, role="client"), {"status": True})
+        self.assertEqual(self.admin.post("/v2/permission/delete", app_id=c.app_id, role="client"), {"status": False})
+        self.refusal(5005, "No Permission", c)
+
+    def test_role_errors(self):
+        c = self.client()
+        for body, path, code in (
+                ({"app_id": c.app_id, "role": "site"}, "/v2/permission/grant", 5009),
+                ({"app_id": c.app_id, "role": "emperor"}, "/v2/permission/grant", 5009),
+                ({"app_id": c.app_id, "role": "emperor"}, "/v2/permission/delete", 5001),
+                ({"app_id": "12345678", "role": "client"}, "/v2/permission/grant", 5002),
+                ({"app_id": self.admin.app_id, "role": "client"}, "/v2/permission/grant", 5005),
+                ({"role": "client"}, "/v2/permission/grant", 5001)):
+            with self.subTest(body=body, path=path):
+                v = self.admin.envelope("POST", path, body)
+                self.assertEqual(v["code"], code, v)
+        self.assertEqual(self.admin.get("/v2/permission/role/query"), ["client", "super_client", "site"])
+
+    def test_deleted_app_is_out_at_once(self):
+        c = self.new_client()
+        c.get("/v2/site/info/query")
+        self.assertEqual(self.admin.post("/v2/app/client/delete", app_id=c.app_id), {"status": True})
+        self.assertEqual(self.admin.post("/v2/app/client/delete", app_id=c.app_id), {"status": False})
+        self.refusal(5005, "No Permission", c)
+
+    def test_site_and_partner_apps(self):
+        made = self.admin.post("/v2/app/site/create", party_id="10000")
+        self.assertEqual((made["app_name"], made["app_type"]), ("10000", "site"))
+        self.assertEqual(self.admin.post("/v2/app/site/create", party_id="10000"), made)
+        self.assertEqual(self.admin.get("/v2/app/site/query", party_id="10000")[0]["app_id"], made["app_id"])
+        v = self.admin.envelope("POST", "/v2/permission/grant", {"app_id": made["app_id"], "role": "client"})
+        self.assertEqual(v["code"], 5009)
+        self.assertEqual(self.admin.post("/v2/app/site/delete", party_id="10000"), {"status": True})
+        row = {"party_id": "10000", "app_id": "1", "app_token": "t"}
+        self.assertEqual(self.admin.post("/v2/app/partner/create", **row), row)
+        self.assertEqual(self.admin.post("/v2/app/partner/create", **row), {})
+        self.assertEqual(self.admin.get("/v2/app/partner/query", party_id="10000")[0]["app_token"], "t")
+        self.assertEqual(self.admin.get("/v2/app/partner/query"), [])
+        self.assertEqual(self.admin.post("/v2/app/partner/delete", party_id="10000"), {"status": True})
+
+    def test_app_parameters(self):
+        for body in ({}, {"app_name": ""}, {"app_name": "x" * 101}, {"app_name": 7}, {"app_name": None}):
+            with self.subTest(body):
+                self.assertEqual(self.admin.envelope("POST", "/v2/app/client/create", body)["code"], 5001)
+        self.assertEqual(self.admin.get("/v2/app/client/query"), [])
+
+    def test_tokens_out_of_sight(self):
+        """Not in the list, the server log, the audit, nor for the role that may look."""
+        c = self.new_client(name="secret")
+        c.get("/v2/site/info/query")
+        self.assertNotIn("app_token", json.dumps(self.admin.get("/v2/app/list")))
+        for token in (c.token, self.admin.token):
+            self.assertNotIn(token, self.guest.log_text())
+            self.assertNotIn(token, json.dumps(self.admin.get("/v2/server/audit", limit=1000)))
+        granted = self.guest.psql("SELECT has_table_privilege('norn_read', 'norn.app', 'SELECT'), "
+                                  "has_table_privilege('norn_read', 'norn.partner_app', 'SELECT'), "
+                                  "has_table_privilege('norn_read', 'norn.app_view', 'SELECT'), "
+                                  "has_table_privilege('norn_read', 'norn.audit_view', 'SELECT')")
+        self.assertEqual(granted, [["f", "f", "t", "t"]])
+
+    # ---- audit
+
+    def audit_of(self, contains):
+        def ended():
+            rows = self.admin.get("/v2/server/audit", contains=contains)
+            return rows if rows and all(r["code"] is not None for r in rows) else None
+        return wait_until(f"the audit of {contains} is complete", ended)
+
+    def test_audit_of_a_change(self):
+        c = self.client()
+        v = c.envelope("POST", "/v2/job/submit", {"dag_schema": job({"a": noop()}, ("guest",))})
+        self.assertEqual(v["code"], 0, v)
+        row = self.audit_of(v["job_id"])[0]
+        self.assertEqual((row["app_id"], row["user_name"], row["method"], row["path"], row["code"]),
+                         (c.app_id, "tester", "POST", "/v2/job/submit", 0))
+        self.assertTrue(row["remote"].startswith("127.0.0.1:"), row)
+        self.assertTrue(row["request_id"])
+        self.assertLess(abs(row["at_ms"] - now_ms()), 600000)
+
+    def test_audit_of_a_refusal(self):
+        v = self.client().envelope("POST", "/v2/job/stop", {"job_id": "no-such-job"})
+        row = self.audit_of("no-such-job")[0]
+        self.assertEqual((row["code"], row["request_id"]), (v["code"], v["request_id"]))
+
+    def test_strangers_leave_no_rows(self):
+        before = self.guest.psql("SELECT count(*) FROM norn.audit")
+        self.refusal(5005, "No Permission", Signer(self.node.api, "12345678", "x"), "POST", "/v2/job/stop")
+        self.refusal(5003, "varify failed!", None, "POST", "/v2/job/stop", Signature="0" * 32)
+        self.assertEqual(self.guest.psql("SELECT count(*) FROM norn.audit"), before)
+
+    def test_reading_leaves_no_rows(self):
+        before = self.guest.psql("SELECT count(*) FROM norn.audit")
+        self.client().get("/v2/site/info/query")
+        self.assertEqual(self.guest.psql("SELECT count(*) FROM norn.audit"), before)
+
+
+class Open(FederationTest):
+    """Nothing is switched on."""
+
+    sites = ("guest",)
+
+    def test_restricted(self):
+        api = self.guest.api
+        for method, path, body, query in (
+                ("POST", "/v2/app/client/create", {"app_name": "x"}, {}),
+                ("GET", "/v2/app/client/query", None, {}),
+                ("POST", "/v2/app/partner/create", {"party_id": "1", "app_id": "1", "app_token": "t"}, {}),
+                ("POST", "/v2/permission/grant", {"app_id": "1", "role": "client"}, {}),
+                ("GET", "/v2/permission/query", None, {"app_id": "1"})):
+            with self.subTest(path):
+                v = api.envelope(method, path, body, query)
+                self.assertEqual(v["code"], 6001, v)
+                self.assertIn("function restricted", v["message"])
+        self.assertEqual(api.get("/v2/permission/role/query"), [])
+
+    def test_resource_permissions(self):
+        api = self.guest.api
+        tables = [{"name": "a", "namespace": "n"}, {"namespace": "n", "name": "b", "more": 1}]
+        self.assertIsNone(api.post("/v2/permission/resource/grant", party_id="10000", component="psi, reader",
+                                   dataset=tables))
+        self.assertEqual(api.get("/v2/permission/resource/query", party_id="10000"),
+                         {"component": ["psi", "reader"],
+                          "dataset": [{"name": "a", "namespace": "n"}, {"name": "b", "namespace": "n"}]})
+        api.post("/v2/permission/resource/delete", party_id="10000", component="psi", dataset=tables[1:])
+        self.assertEqual(api.get("/v2/permission/resource/query", party_id="10000"),
+                         {"component": ["reader"], "dataset": [{"name": "a", "namespace": "n"}]})
+        api.post("/v2/permission/resource/grant", party_id="10000", component="*")
+        self.assertIn("coordinated_lr", api.get("/v2/permission/resource/query", party_id="10000")["component"])
+        api.post("/v2/permission/resource/delete", party_id="10000", component="*")
+        self.assertEqual(api.get("/v2/permission/resource/query", party_id="10000")["component"], [])
+
+    def test_resource_errors(self):
+        api = self.guest.api
+        v = api.refused("POST", "/v2/permission/resource/grant", {"party_id": "1", "component": "psi,nope"})
+        self.assertEqual(v["code"], 5006)
+        self.assertIn("type[component],value[['nope']]", v["message"])
+        for body, code in (({"party_id": "1", "dataset": {"name": "a"}}, 5001), ({"component": "psi"}, 5001),
+                           ({"party_id": "1", "dataset": ["a"]}, 5006), ({"party_id": "../x"}, 5001),
+                           ({"party_id": "1", "dataset": [{"name": "a"}]}, 5006)):
+            with self.subTest(body):
+                self.assertEqual(api.refused("POST", "/v2/permission/resource/grant", body)["code"], code)
+        self.assertEqual(api.get("/v2/permission/resource/query", party_id="1"), {"component": [], "dataset": []})
+
+    def test_audit_without_apps(self):
+        self.guest.api.envelope("POST", "/v2/job/stop", {"job_id": "who-was-it"}, headers={"userName": "me\u00e9"})
+        rows = wait_until("the audit row has its code", lambda: [
+            r for r in self.guest.api.get("/v2/server/audit", contains="who-was-it") if r["code"] is not None])
+        self.assertEqual(rows[0]["app_id"], None)
+        self.assertTrue(rows[0]["user_name"].startswith("me"))
+
+
+class Permission(FederationTest):
+    """auth.permission is on at the host: jobs of the guest use what was granted to 9999."""
+
+    sites = ("guest", "host")
+    site_conf = {"host": {"auth.permission": True}}
+
+    def setUp(self):
+        self.host.psql("DELETE FROM norn.party_permission")
+
+    def grant(self, **what):
+        self.host.api.post("/v2/permission/resource/grant", party_id=harness.GUEST, **what)
+
+    def refused(self, dag, text):
+        v = self.guest.api.submit_raw(dag)
+        self.assertEqual(v["code"], 1002, v)
+        self.assertIn("No Permission", v["message"])
+        self.assertIn(text, v["message"])
+        self.assertEqual(self.host.psql(f"SELECT count(*) FROM norn.party_job WHERE job_id = '{v['job_id']}'"), [["0"]])
+
+    def reader_job(self, **named):
+        read = {"component_ref": "reader", "parameters": named}
+        return job({"read": read}, **{})
+
+    def test_component(self):
+        dag = job({"a": noop()})
+        self.refused(dag, "type[component],component_name[noop]")
+        self.grant(component="noop")
+        self.guest.api.wait_job(self.guest.api.submit(dag))
+
+    def test_dataset(self):
+        for s in (self.guest, self.host):
+            s.upload("id,x0\n1,2\n3,4\n", "mine")
+        dag = self.reader_job(name="mine", namespace="test")
+        self.grant(component="reader")
+        self.refused(dag, 'type[dataset],dataset[{"name": "mine", "namespace": "test"}]')
+        self.grant(dataset=[{"name": "mine", "namespace": "other"}])
+        self.refused(dag, "type[dataset]")
+        self.grant(dataset=[{"name": "mine", "namespace": "test"}])
+        self.guest.api.wait_job(self.guest.api.submit(dag))
+
+    def test_own_jobs_need_nothing(self):
+        self.host.api.wait_job(self.host.api.submit(job({"a": noop()}, ("host",))))
+        self.host.api.wait_job(self.host.api.submit(job({"a": noop()})))
+
+    def test_revoked(self):
+        self.grant(component="noop")
+        self.guest.api.wait_job(self.guest.api.submit(job({"a": noop()})))
+        self.host.api.post("/v2/permission/resource/delete", party_id=harness.GUEST, component="noop")
+        self.refused(job({"a": noop()}), "type[component]")
+
+    def test_scheduled_at_the_host(self):
+        dag = job({"a": noop()}, scheduler_party_id=harness.HOST)
+        v = self.guest.api.submit_raw(dag)
+        self.assertEqual(v["code"], 5005, v)
+        self.assertIn("component_name[noop]", v["message"])
+        self.grant(component="noop")
+        self.guest.api.wait_job(self.guest.api.submit(dag))
+
+    def test_rerun_with_other_data(self):
+        """New parameters of a rerun are checked like those of a new job."""
+        for s in (self.guest, self.host):
+            s.upload("id,x0\n1,2\n3,4\n", "first")
+            s.upload("id,x0\n1,2\n3,4\n", "second")
+        self.grant(component="reader", dataset=[{"name": "first", "namespace": "test"}])
+        job_id = self.guest.api.submit(self.reader_job(name="first", namespace="test"))
+        self.guest.api.wait_job(job_id)
+        self.guest.api.post("/v2/job/rerun", job_id=job_id, all=True, parameters={"read": {"name": "second"}})
+        why = wait_until("the rerun was refused by the host", lambda: self.guest.psql(
+            f"SELECT detail FROM norn.event WHERE job_id = '{job_id}' AND detail LIKE '%No Permission%'") or None)
+        self.assertIn("second", why[0][0])
