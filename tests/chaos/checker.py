@@ -10,7 +10,10 @@ from load import MARK
 
 ENDS = ("canceled", "timeout", "failed", "success", "pass")
 # What a job may fail of here: its own wish, a process that was killed, or a node that was lost.
-EXPLAINED = (r"ended by signal 9", r"was killed by signal 9", r"^node \S+ was lost while it ran this task")
+EXPLAINED = (r"ended by signal 9", r"was killed by signal 9", r"^node \S+ was (lost|shut down) while it ran this task",
+             r"^its node lost sight of it")
+# The same of its reason: an outage longer than a grant lives.
+EXPLAINED_REASON = r"refused to start the job: .*the reservation has expired"
 WORK_TABLES = ("job_work", "task_work", "run_work", "outbox", "reservation", "resource_waiter")
 
 
@@ -56,24 +59,28 @@ class Site:
                          "WHERE status IN ('canceled', 'timeout', 'failed', 'success')")
         self.party_jobs = q("SELECT job_id, role, party_id, status, attempt, progress FROM norn.party_job")
         self.runs = q("SELECT job_id, task_name, attempt, role, party_id, status, party_status FROM norn.party_task")
+        self.outputs = q("SELECT t.job_id, t.task_name, t.attempt, t.role, t.party_id, t.party_status, t.component, o.uri "
+                         "FROM norn.output_data o JOIN norn.party_task t USING (run_no)")
+        self.cores = sum(int(r[0]) for r in q("SELECT cores FROM norn.engine"))
         self.left = {t: q(f"SELECT row_to_json(x) FROM norn.{t} x") for t in WORK_TABLES}
 
 
 class Checker:
-    def __init__(self, world, clients, samples):
+    def __init__(self, world, clients, samples, sites=None):
         self.world = world
         self.clients = clients
         self.samples = samples
-        self.sites = [Site(s) for s in world.sites.values()]
+        self.sites = sites or [Site(s) for s in world.sites.values()]
         self.scheduled = {j[0]: (s, j) for s in self.sites for j in s.jobs}
         self.parents = {}
         for s in self.sites:
             for job_id, parent, child in s.edges:
                 self.parents.setdefault((job_id, child), []).append(parent)
 
-    RULES = ("no_job_is_lost", "no_attempt_twice", "one_process_an_attempt", "ends_are_final", "runs_end_once",
-             "tasks_alternate", "parents_first", "sites_agree", "reports_agree", "work_is_done",
-             "reservations_fit", "numbers_only_grow", "failures_are_explained", "wishes_are_kept", "nothing_is_left_running",
+    RULES = ("no_job_is_lost", "no_attempt_twice", "one_process_an_attempt", "outputs_are_there", "ends_are_final", "runs_end_once",
+             "tasks_alternate", "parents_first", "history_is_the_state", "jobs_follow_tasks", "sites_agree", "reports_agree",
+             "reports_arrive", "runs_were_ordered", "work_is_done", "reservations_add_up", "reservations_fit",
+             "numbers_only_grow", "failures_are_explained", "wishes_are_kept", "stops_hold", "nothing_is_left_running",
              "nodes_stay_up")
 
     def violations(self):
@@ -97,7 +104,7 @@ class Checker:
                 yield f"job {s.job_id} ({s.job.shape}) is {found[0][1][1]}"
         for site in self.sites:
             for j in site.jobs:
-                if j[4] not in known:
+                if j[4] not in known and j[0] not in self.world.first_jobs:
                     yield f"nobody has submitted job {j}"
         yield from self.clients.wrong
 
@@ -108,7 +115,7 @@ class Checker:
             if s is None:
                 continue
             if status == "failed" and not (s.job.fails and re.search(r"^exit code|failed as asked", why)) and not any(
-                    re.search(p, why) for p in EXPLAINED):
+                    re.search(p, why) for p in EXPLAINED) and not re.search(EXPLAINED_REASON, j[7]):
                 yield f"job {job_id} ({s.job.shape}) failed without a cause: {j[6]}: {j[7]}"
             if status == "canceled" and not (s.job.endless or any(a[0] == "stop" for a in s.answers)):
                 yield f"nobody has stopped job {job_id}: {j[7]}"
@@ -158,6 +165,23 @@ class Checker:
                 if (job_id, task, attempt, role, party) not in ended:
                     yield f"a process of an attempt that is not in the database: {path}"
 
+    def outputs_are_there(self):
+        """Success and output are one: neither without the other, and the files stand where the rows say."""
+        kept = {s.job_id for s in self.clients.all if s.job.shape == "data"}
+        for site in self.sites:
+            left = {}
+            for r in site.outputs:
+                left.setdefault(tuple(r[:5]), []).append(r)
+                path = r[7].removeprefix("file://")
+                if r[5] != "success":
+                    yield f"an output at {site.name} of an attempt that is {r[5]}: {r}"
+                elif r[6] == "noop" and not os.path.exists(os.path.join(path, "data.csv")):
+                    yield f"an output at {site.name} whose file is not there: {r}"
+            for r in site.runs:
+                n = len(left.get(tuple(r[:5]), ()))
+                if r[0] in kept and r[6] == "success" and n != 1:
+                    yield f"a run at {site.name} is success and has left {n} outputs: {r}"
+
     def runs_end_once(self):
         for site in self.sites:
             at, reported = {}, {}
@@ -202,7 +226,7 @@ class Checker:
                 was, attempt = last.get((e.job_id, e.task), ("waiting", -1))
                 starts = e.to == "running"
                 good = was != "running" and e.attempt > attempt if starts else was == "running" and e.attempt == attempt
-                if not good:
+                if not good or e.before != ("waiting" if starts else "running") or not (starts or e.to in ENDS):
                     yield f"at {site.name} attempt {attempt} was {was}: {e}"
                 last[e.job_id, e.task] = (e.to, e.attempt)
             for (job_id, task), (status, attempt) in last.items():
@@ -235,7 +259,74 @@ class Checker:
                     if not before or before[-1] not in ("success", "pass"):
                         yield f"its parent {p} was {before[-1:]} when it was claimed at {site.name}: {e}"
 
+    def history_is_the_state(self):
+        """What the last event of an object says is what its row says."""
+        for site in self.sites:
+            last = {}
+            for e in site.events:
+                if e.reason == "stale_report" or e.object not in ("job", "task", "run"):
+                    continue
+                if e.object == "job":
+                    key = (e.job_id, e.role, e.party) if e.actor.startswith("scheduler ") else (e.job_id,)
+                elif e.object == "task":
+                    key = (e.job_id, e.task)
+                else:
+                    key = (e.job_id, e.task, e.attempt, e.role, e.party, e.actor.startswith("party "))
+                last[key] = e
+            rows = {(j[0],): j[1] for j in site.jobs}
+            rows |= {tuple(r[:3]): r[3] for r in site.party_jobs}
+            rows |= {(r[0], r[1], int(r[2]), r[3], r[4], False): r[6] for r in site.runs if r[6] != "waiting"}
+            for key, status in rows.items():
+                if key not in last or last[key].to != status:
+                    yield f"{key} at {site.name} is {status}, its last event is {last.get(key)}"
+            for job_id, task, status, attempt, _ in site.tasks:
+                e = last.get((job_id, task))
+                ended = e is not None and (e.to, e.attempt) == (status, int(attempt))
+                if not ended and not (status == "waiting" and (e is None or e.attempt < int(attempt))):
+                    yield f"task {task} of job {job_id} is {status} in attempt {attempt}, its last event is {e}"
+
+    def jobs_follow_tasks(self):
+        tasks = {}
+        for s in self.sites:
+            for job_id, _, status, _, _ in s.tasks:
+                tasks.setdefault(job_id, []).append(status)
+        for job_id, (_, j) in self.scheduled.items():
+            have, status, progress = tasks.get(job_id, []), j[1], int(j[3])
+            if len(have) != number(j[5]):
+                yield f"job {job_id} has {len(have)} of its {j[5]} tasks"
+            if (status == "success") != all(t in ("success", "pass") for t in have):
+                yield f"job {job_id} is {status}, its tasks are {have}"
+            if status == "success" and progress != 100:
+                yield f"job {job_id} is success with a progress of {progress}"
+            if status == "failed" and j[6] == "task_failed" and "failed" not in have and "timeout" not in have:
+                yield f"job {job_id} failed because of a task, its tasks are {have}"
+
     # ---- between sites
+
+    def runs_were_ordered(self):
+        """A site claims only what the scheduler of the job has started."""
+        started = {(e.job_id, e.task, e.attempt) for s in self.sites for e in s.events
+                   if e.object == "task" and e.to == "running"}
+        for s in self.sites:
+            for e in s.events:
+                if e.object == "run" and e.reason == "claimed" and (e.job_id, e.task, e.attempt) not in started:
+                    yield f"its scheduler has never started it, {s.name} has: {e}"
+
+    def reports_arrive(self):
+        """The end of every run that was claimed comes to the scheduler, though perhaps too late to count."""
+        home = {job_id: s for job_id, (s, _) in self.scheduled.items()}
+        heard = {}
+        for s in self.sites:
+            for e in s.events:
+                if e.object == "run" and e.actor.startswith("party ") and e.to in ENDS:
+                    heard.setdefault((e.job_id, e.task, e.attempt, e.role, e.party), set()).add(e.to)
+        for s in self.sites:
+            claimed = {(e.job_id, e.task, e.attempt, e.role, e.party) for e in s.events
+                       if e.object == "run" and e.reason == "claimed"}
+            for r in s.runs:
+                key = (r[0], r[1], int(r[2]), r[3], r[4])
+                if key in claimed and home.get(r[0], s) is not s and heard.get(key) != {r[6]}:
+                    yield f"a run at {s.name} is {r[6]}, its scheduler has heard {heard.get(key)}: {key}"
 
     def sites_agree(self):
         here = {(r[0], r[1], r[2]): r for s in self.sites for r in s.party_jobs}
@@ -283,6 +374,43 @@ class Checker:
             for table, rows in s.left.items():
                 for r in rows[:5]:
                     yield f"left in {table} of {s.name} ({len(rows)} rows): {r[0][:600]}"
+
+    def reservations_add_up(self):
+        """Of the history: a share is granted once, given back once, and never is more granted than there is. A grant
+        that has seen a release has the greater number, since numbers are drawn before the commit."""
+        for s in self.sites:
+            held = {}
+            for e in s.events:
+                if e.object != "reservation":
+                    continue
+                key = (e.job_id, e.role, e.party)
+                if e.to == "granted":
+                    if key in held:
+                        yield f"granted twice at {s.name}: {e}"
+                    held[key] = int(e.detail.split(" ")[0])
+                    if sum(held.values()) > s.cores:
+                        yield f"{sum(held.values())} of {s.cores} cores are granted at {s.name}: {held}; {e}"
+                elif held.pop(key, None) is None:
+                    yield f"given back at {s.name} without having it: {e}"
+            for key in held:
+                yield f"never given back at {s.name}: {key}"
+
+    def stops_hold(self):
+        """Behind a wish to stop no task of that attempt of the job is started, and none while it is suspended."""
+        for s in self.sites:
+            bars = {}  # job: {why}
+            for e in s.events:
+                if e.object == "job" and not e.actor.startswith("scheduler "):
+                    if e.reason in ("stop_requested", "suspended"):
+                        bars.setdefault(e.job_id, set()).add(e.reason)
+                    elif e.reason == "resumed":
+                        bars.get(e.job_id, set()).discard("suspended")
+                    elif e.reason == "rerun":
+                        bars.pop(e.job_id, None)
+                    elif e.to in ENDS and "stop_requested" in bars.get(e.job_id, ()) and e.reason != "stop_requested":
+                        yield f"it was to be stopped: {e}"
+                elif e.object == "task" and e.to == "running" and bars.get(e.job_id):
+                    yield f"{' and '.join(sorted(bars[e.job_id]))} before: {e}"
 
     def reservations_fit(self):
         yield from self.samples.wrong_use

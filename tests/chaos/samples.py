@@ -10,10 +10,15 @@ SELECT 'bare', p.job_id, p.cores, 0, 0, p.role, p.party_id FROM norn.party_job p
  WHERE p.status = 'running' AND p.cores > 0
    AND NOT EXISTS (SELECT 1 FROM norn.reservation r WHERE r.party_job_no = p.party_job_no)
 UNION ALL
+SELECT 'over', p.job_id, p.cores, sum(t.cores), count(*), p.role, p.party_id
+  FROM norn.party_job p JOIN norn.party_task t USING (party_job_no)
+ WHERE t.status = 'running' GROUP BY p.party_job_no HAVING sum(t.cores) > p.cores
+UNION ALL
 SELECT 'job', job_id, version, progress, attempt, '', status FROM norn.job
 UNION ALL
 SELECT 'party_job', job_id, version, progress, attempt, role || ' ' || party_id, status FROM norn.party_job
 """
+ENDS = ("canceled", "timeout", "failed", "success")
 PAUSE_S = 1.0
 
 
@@ -58,9 +63,14 @@ class Samples:
         if what == "bare":
             self.wrong_use.append(f"job {name} is running at {site} {who} {status} with {a} cores that it has not reserved")
             return
+        if what == "over":
+            self.wrong_use.append(f"{c} tasks of job {name} use {b} cores at {site} {who} {status}, which has reserved {a}")
+            return
         key = (site, what, name, who)
         now = (int(a), int(b), int(c), status)
         was = self.last.get(key, now)
-        if now[0] < was[0] or now[1] < was[1] or now[2] < was[2] or (now[0] == was[0] and now[2:] != was[2:]):
+        back = any(n < w for n, w in zip(now[:3], was[:3]))
+        revived = was[3] in ENDS and now[3] != was[3] and now[2] == was[2]
+        if back or revived or (now[0] == was[0] and now[2:] != was[2:]):
             self.wrong_steps.append(f"{what} {name} {who} at {site} went from version, progress, attempt, status {was} to {now}")
         self.last[key] = now

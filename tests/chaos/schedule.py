@@ -13,6 +13,7 @@ LEASE_MS = 3000
 # kind: weight
 FAULTS = {
     "kill_node": 4,
+    "end_node": 2,
     "stop_node": 2,
     "kill_component": 4,
     "kill_supervisor": 2,
@@ -41,7 +42,7 @@ class Job:
     site: str
     shape: str
     parties: tuple
-    tasks: dict  # name: {parents, sleep_ms, fail, parties}
+    tasks: dict  # name: {parents, sleep_ms, fail, parties}; sleep_ms None: it reads a table
     cores: int
     auto_retries: int = 0
     priority: int = 0
@@ -61,7 +62,7 @@ def fault(rng, at_s):
     other = rng.choice([s for s in SITES if s != site])
     node = rng.randrange(NODES)
     pick = round(rng.random(), 4)
-    if kind == "kill_node":
+    if kind in ("kill_node", "end_node"):
         args = {"site": site, "node": node, "pause_s": round(rng.choice((0.0, 0.5, 2.0, 5.0)) * rng.random(), 2)}
     elif kind == "stop_node":
         args = {"site": site, "node": node, "pause_s": round(LEASE_MS / 1000 * rng.uniform(1.2, 2.2), 2)}
@@ -104,13 +105,22 @@ def wide(rng):
     return tasks, rng.randint(2, 4)
 
 
+def data(rng):
+    """Tasks that hand a table on: what they leave is recorded together with their ends."""
+    tasks = {"read": task(rng)}
+    tasks["read"]["sleep_ms"] = None
+    for i in range(rng.randint(1, 3)):
+        tasks[f"copy{i}"] = task(rng, [list(tasks)[-1]], longest_ms=600)
+    return tasks, rng.randint(1, 2)
+
+
 def job(rng, number):
     site = rng.choice(SITES)
     others = [s for s in SITES if s != site]
     rng.shuffle(others)
     parties = tuple(s for s in SITES if s in [site] + others[:rng.choices((0, 1, 2), (2, 5, 3))[0]])
-    shape = rng.choices(("single", "chain", "diamond", "wide", "greedy", "failing", "endless"),
-                        (2, 5, 4, 3, 2, 3, 1))[0]
+    shape = rng.choices(("single", "chain", "diamond", "wide", "data", "greedy", "failing", "endless"),
+                        (2, 4, 4, 3, 3, 2, 3, 1))[0]
     retries = rng.choice((0, 1, 3))
     if shape == "chain":
         tasks, cores = chain(rng)
@@ -118,6 +128,8 @@ def job(rng, number):
         tasks, cores = diamond(rng, parties)
     elif shape == "wide":
         tasks, cores = wide(rng)
+    elif shape == "data":
+        tasks, cores = data(rng)
     elif shape == "greedy":
         tasks, cores = {"a": task(rng, longest_ms=2000), "b": task(rng, longest_ms=2000)}, CORES
     elif shape == "failing":

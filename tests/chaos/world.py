@@ -8,6 +8,7 @@ import threading
 import time
 
 import harness
+from load import TABLE
 from proxy import Network
 from schedule import CORES, LEASE_MS, NODES, SITES
 
@@ -16,10 +17,11 @@ CONF = {
     "cluster.lease_ms": LEASE_MS,
     "database.pool_size": 3,
     "exec.grace_ms": 1000,
-    "jobs.create_timeout_s": 60,
+    "jobs.create_timeout_s": 900,  # no link is cut for that long: no creation is given up
     "jobs.reserve_ttl_ms": 10000,
     "peer.timeout_ms": 2500,
 }
+READY_S = 180  # for a node to start or end: a bound, the machine may be slow
 COMPONENT, SUPERVISOR = "norn-component", "norn-run"
 
 
@@ -28,9 +30,16 @@ class SiteCluster(harness.Cluster):
 
     def __init__(self, directory):
         self.dir = directory
+        self.known = {}
         self.start()
         for sql in ("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"):
             self.psql("postgres", sql)
+
+    def conninfo(self, database):
+        """The same for ever, and asked for with every statement."""
+        if database not in self.known:
+            self.known[database] = super().conninfo(database)
+        return self.known[database]
 
     def start(self):
         r = subprocess.run([harness.PGCLUSTER, "start", self.dir], capture_output=True, text=True, check=False)
@@ -77,6 +86,7 @@ class World:
         self.done = {}  # kind: how often
         self.kills = []  # (node name, wall time)
         self.deaths = []  # nodes that ended by themselves
+        self.first_jobs = []  # those that have brought the tables
         self.count_lock = threading.Lock()
 
     def start(self):
@@ -84,7 +94,7 @@ class World:
         for n in nodes:
             n.start()
         for n in nodes:
-            n.wait_ready()
+            n.wait_ready(READY_S)
         for s in self.sites.values():
             for o in self.sites.values():
                 if s is o:
@@ -92,6 +102,10 @@ class World:
                 link = self.network.link(s.name, o.name, [n.peer_port for n in o.nodes])
                 self.links[s.name, o.name] = link
                 s.api.post("/v2/site/route/add", party_id=o.party, url=link.url)
+        rows = "id,y,x\n" + "".join(f"{i},{i % 2},{i * i}\n" for i in range(50))
+        for s in self.sites.values():
+            s.upload(rows, TABLE["name"], TABLE["namespace"], id="id", label="y")
+            self.first_jobs += [r[0] for r in s.psql("SELECT job_id FROM norn.job")]
 
     def note(self, kind):
         with self.count_lock:
@@ -99,9 +113,9 @@ class World:
 
     # ---- processes
 
-    def processes(self, name=None, site=None):
-        """Ids of component processes and supervisors below the directory of the run, or of one site, by id."""
-        top = os.path.join(site.dir if site else self.dir, "")
+    def processes(self, name=None, top=None):
+        """Ids of component processes and supervisors whose directory is below the one of the run, or top, by id."""
+        top = os.path.join(top or self.dir, "")
         found = []
         for pid in sorted(int(p) for p in os.listdir("/proc") if p.isdigit()):
             try:
@@ -125,15 +139,18 @@ class World:
                 site.locks[k].release()
         return None
 
-    def kill_node(self, site, node, pause_s):
+    def kill_node(self, site, node, pause_s, in_order=False):
         s = self.sites[site]
         k = self.pick_node(s, node)
         if k is None:
             return False
         try:
             s.wanted[k] = False
-            self.kills.append((s.nodes[k].name, time.time()))
-            s.nodes[k].kill()
+            if in_order:
+                s.nodes[k].stop(READY_S)
+            else:
+                self.kills.append((s.nodes[k].name, time.time()))
+                s.nodes[k].kill()
             time.sleep(pause_s)
             s.nodes[k].start()
             s.wanted[k] = True
@@ -157,7 +174,9 @@ class World:
         return True
 
     def kill_process(self, site, pick, name):
-        pids = self.processes(name, self.sites[site])
+        # Components of tasks: a node that starts asks the program what it can do, and does not start without an answer.
+        below = ("data", "work") if name == COMPONENT else ()
+        pids = self.processes(name, os.path.join(self.sites[site].dir, *below))
         if not pids:
             return False
         try:
@@ -195,6 +214,8 @@ class World:
         a = action.args
         if action.kind == "kill_node":
             hit = self.kill_node(**a)
+        elif action.kind == "end_node":
+            hit = self.kill_node(in_order=True, **a)
         elif action.kind == "stop_node":
             hit = self.stop_node(**a)
         elif action.kind == "kill_component":
@@ -234,7 +255,7 @@ class World:
                     n.start()
         for s in self.sites.values():
             for n in s.nodes:
-                n.wait_ready(60)
+                n.wait_ready(READY_S)
 
     def stop(self):
         """Every node in order. What went wrong, as texts."""
@@ -242,7 +263,7 @@ class World:
         for s in self.sites.values():
             for n in s.nodes:
                 try:
-                    n.stop()
+                    n.stop(READY_S)
                 except AssertionError as e:
                     wrong.append(str(e))
         return wrong
