@@ -475,10 +475,10 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v_no bigint;
 BEGIN
-    DELETE FROM norn.reservation r USING norn.party_job p
-     WHERE r.party_job_no = p.party_job_no AND p.job_id = p_job_id AND p.role = p_role
-       AND p.party_id = p_party_id
-    RETURNING r.party_job_no INTO v_no;
+    DELETE FROM norn.reservation
+     WHERE party_job_no = (SELECT p.party_job_no FROM norn.party_job p
+                            WHERE p.job_id = p_job_id AND p.role = p_role AND p.party_id = p_party_id)
+    RETURNING party_job_no INTO v_no;
     IF p_wake THEN
         DELETE FROM norn.resource_waiter WHERE job_id = p_job_id;
     END IF;
@@ -561,42 +561,50 @@ END $$;
 -- The scheduler has decided the status of an attempt. What still runs here is to be ended with it.
 CREATE FUNCTION norn.party_task_finish(p_job_ids text[], p_task_names text[], p_attempts integer[], p_roles text[],
         p_party_ids text[], p_statuses text[], p_progress integer[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_runs bigint[]; -- of attempts that ended otherwise than well: they may still run here
 BEGIN
     -- In the order in which a run ends, so that an end and a stop wait for each other rather than deadlock: rows of
     -- run_work by number, then party_task.
-    PERFORM 1 FROM norn.run_work w WHERE w.run_no IN (
-            SELECT t.run_no FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids, p_statuses)
-                   AS a(job_id, task_name, attempt, role, party_id, status)
-              JOIN norn.party_task t ON t.job_id = a.job_id AND t.task_name = a.task_name AND t.attempt = a.attempt
-                   AND t.role = a.role AND t.party_id = a.party_id
-             WHERE a.status NOT IN ('success', 'pass'))
-      ORDER BY w.run_no FOR UPDATE;
+    SELECT array_agg(t.run_no) INTO v_runs
+      FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids, p_statuses)
+           AS a(job_id, task_name, attempt, role, party_id, status)
+     CROSS JOIN LATERAL (
+           SELECT t.run_no FROM norn.party_task t
+            WHERE t.job_id = a.job_id AND t.task_name = a.task_name AND t.attempt = a.attempt AND t.role = a.role
+              AND t.party_id = a.party_id OFFSET 0) t
+     WHERE a.status NOT IN ('success', 'pass');
+    IF v_runs IS NOT NULL THEN
+        PERFORM 1 FROM norn.run_work w WHERE w.run_no = ANY (v_runs) ORDER BY w.run_no FOR UPDATE;
+    END IF;
     UPDATE norn.party_task t SET status = a.status, kill_status = true, version = t.version + 1, update_at = now()
       FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids, p_statuses)
            AS a(job_id, task_name, attempt, role, party_id, status)
-     WHERE t.job_id = a.job_id AND t.task_name = a.task_name AND t.attempt = a.attempt AND t.role = a.role
-       AND t.party_id = a.party_id AND t.status = 'running';
-    WITH r AS (
-        SELECT t.run_no, t.job_id, t.task_name, t.attempt, t.role, t.party_id, a.status
-          FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids, p_statuses)
-               AS a(job_id, task_name, attempt, role, party_id, status)
-          JOIN norn.party_task t ON t.job_id = a.job_id AND t.task_name = a.task_name AND t.attempt = a.attempt
-               AND t.role = a.role AND t.party_id = a.party_id
-         WHERE a.status NOT IN ('success', 'pass')),
-    never_ran AS (
-        DELETE FROM norn.run_work w USING r WHERE w.run_no = r.run_no AND w.node_id IS NULL
-        RETURNING r.*),
-    ended AS (
-        UPDATE norn.party_task t SET party_status = n.status, end_at = now(), version = t.version + 1
-          FROM never_ran n WHERE t.run_no = n.run_no AND t.party_status = 'waiting'
-        RETURNING t.run_no),
-    said AS (
-        INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason,
-                                actor)
-        SELECT job_id, 'run', task_name, role, party_id, attempt, 'waiting', status, 'stopped_before_start', 'scheduler'
-          FROM never_ran)
-    UPDATE norn.run_work w SET stop_status = r.status FROM r
-     WHERE w.run_no = r.run_no AND w.node_id IS NOT NULL AND w.stop_status IS NULL;
+     WHERE t.job_id = ANY (ARRAY[a.job_id]) AND t.task_name = a.task_name AND t.attempt = a.attempt
+       AND t.role = a.role AND t.party_id = a.party_id AND t.status = 'running';
+    IF v_runs IS NOT NULL THEN
+        WITH r AS (
+            SELECT t.run_no, t.job_id, t.task_name, t.attempt, t.role, t.party_id, a.status
+              FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids, p_statuses)
+                   AS a(job_id, task_name, attempt, role, party_id, status)
+              JOIN norn.party_task t ON t.job_id = a.job_id AND t.task_name = a.task_name AND t.attempt = a.attempt
+                   AND t.role = a.role AND t.party_id = a.party_id
+             WHERE a.status NOT IN ('success', 'pass')),
+        never_ran AS (
+            DELETE FROM norn.run_work w USING r WHERE w.run_no = r.run_no AND w.node_id IS NULL
+            RETURNING r.*),
+        ended AS (
+            UPDATE norn.party_task t SET party_status = n.status, end_at = now(), version = t.version + 1
+              FROM never_ran n WHERE t.run_no = n.run_no AND t.party_status = 'waiting'
+            RETURNING t.run_no),
+        said AS (
+            INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason,
+                                    actor)
+            SELECT job_id, 'run', task_name, role, party_id, attempt, 'waiting', status, 'stopped_before_start', 'scheduler'
+              FROM never_ran)
+        UPDATE norn.run_work w SET stop_status = r.status FROM r
+         WHERE w.run_no = r.run_no AND w.node_id IS NOT NULL AND w.stop_status IS NULL;
+    END IF;
     UPDATE norn.party_job p SET progress = GREATEST(p.progress, a.progress), update_at = now()
       FROM (SELECT job_id, role, party_id, max(progress) AS progress
               FROM unnest(p_job_ids, p_roles, p_party_ids, p_progress) AS x(job_id, role, party_id, progress)
