@@ -349,6 +349,10 @@ class AppGroup(Group):
     def query_client(self, *, app_id: Optional[str] = None, app_name: Optional[str] = None) -> List[JsonObject]:
         return list(self._t.get("/v2/app/client/query", app_id=app_id, app_name=app_name) or [])
 
+    def list(self) -> List[JsonObject]:
+        """Every app with its roles, without tokens."""
+        return list(self._t.get("/v2/app/list") or [])
+
     def create_site(self, party_id: str) -> JsonObject:
         return dict(self._t.post("/v2/app/site/create", party_id=party_id))
 
@@ -406,6 +410,19 @@ class ServerGroup(Group):
     def gc(self, keep_days: Optional[int] = None, *, dry_run: bool = False, limit: Optional[int] = None) -> JsonObject:
         """Deletes jobs that ended longer ago, and old history."""
         return dict(self._t.post("/v2/server/gc", keep_days=keep_days, dry_run=dry_run, limit=limit))
+
+    def audit(
+        self,
+        limit: int = 100,
+        *,
+        before: Optional[int] = None,
+        app_id: Optional[str] = None,
+        contains: Optional[str] = None,
+    ) -> List[JsonObject]:
+        """Who has changed what, newest first; `before` an audit_no for the next page."""
+        return list(
+            self._t.get("/v2/server/audit", limit=limit, before=before, app_id=app_id, contains=contains) or []
+        )
 
     def query_all(self) -> JsonObject:
         return dict(self._t.get("/v2/server/query/all") or {})

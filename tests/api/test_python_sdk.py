@@ -80,6 +80,23 @@ class Package(unittest.TestCase):
         self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
         self.assertRegex(r.stderr, r"Ran [1-9]\d* tests")
 
+    def test_the_example_is_tested(self):
+        r = subprocess.run([Venv.get(), "-B", "-m", "unittest"], capture_output=True, text=True, check=False, cwd=EXAMPLE,
+                           env=harness.child_env())
+        self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
+        self.assertRegex(r.stderr, r"Ran [1-9]\d* tests")
+
+    def test_the_distribution_has_every_file(self):
+        with open(os.path.join(SDK, "python.am"), encoding="utf-8") as f:
+            listed = set(f.read().split())
+        for top in (SDK, EXAMPLE):
+            for base, directories, files in os.walk(top):
+                directories[:] = [d for d in directories if d not in ("__pycache__", "build") and not d.endswith(".egg-info")]
+                for name in files:
+                    path = os.path.relpath(os.path.join(base, name), harness.SRC)
+                    if path != "python/python.am":
+                        self.assertIn(path, listed)
+
     def test_it_is_typed(self):
         python = Venv.get()
         if Venv.run(python, "-m", "mypy", "--version").returncode != 0:
@@ -209,6 +226,18 @@ class Sdk(FederationTest):
         self.assertEqual(shown["output_data"][0]["total"], 2)
         text = "".join(self.client.log.follow(job.id, "stdout", role="guest", party_id=GUEST, task_name="describe"))
         self.assertIn(f"described 2 columns of {ROWS['guest']} rows", text)
+
+    def test_the_example_runs_as_its_readme_says(self):
+        r = self.guest.norn("data", "upload", os.path.join(EXAMPLE, "people.csv"), "--namespace", "demo", "--name", "people", "--id", "id")
+        self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
+        r = self.guest.norn("run", os.path.join(EXAMPLE, "job.yaml"), "--id-file", "example.id")
+        self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
+        with open(os.path.join(self.guest.dir, "example.id"), encoding="utf-8") as f:
+            job = self.client.job.get(f.read().strip())
+        self.assertEqual({m["name"]: m["data"] for m in job.metrics("describe", "guest", GUEST)}["rows"], 4)
+        r = self.guest.norn("run", os.path.join(EXAMPLE, "job.yaml"), "--set", "dag.tasks.describe.parameters.least_rows=100")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("the table has 4 rows, fewer than least_rows 100", r.stdout + r.stderr)
 
     def test_a_component_at_two_sites(self):
         job = self.client.job.submit(definition(("guest", "host"), compare=True))

@@ -98,6 +98,12 @@ class Channel:
     def close(self) -> None:
         """Nothing more will be sent or received."""
 
+    def __enter__(self) -> "Channel":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 def envelope(data: bytes) -> Tuple[int, str]:
     """Code and message of an answer; -1 when it is none of a node."""
@@ -195,7 +201,7 @@ class NodeChannel(Channel):
             if came != tag:
                 raise MessageError(f"{what}: the peer sent {came[:TAG_MAX]!r} instead")
             if headers.get("x-norn-seq", str(seq)) != str(seq):
-                raise MessageError(f"{what}: the node gave frame {headers.get('X-Norn-Seq')!r:.30} instead of {seq}")
+                raise MessageError(f"{what}: the node gave frame {headers.get('x-norn-seq')!r:.30} instead of {seq}")
             size += len(data)
             if size > max_bytes:
                 raise MessageError(f"{what} is longer than {max_bytes} bytes")

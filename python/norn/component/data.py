@@ -135,6 +135,8 @@ class Field:
             value.encode()
             return value, value
         try:
+            if isinstance(value, (str, bytes)):
+                raise TypeError
             if self.dtype == "bool":
                 if value not in (0, 1):
                     raise TypeError
