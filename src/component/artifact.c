@@ -59,6 +59,12 @@ void artifact_abandon(struct artifact_writer *w)
 {
 	if (w->out != NULL)
 		fclose(w->out);
+	if (w->dir != NULL) {
+		/* What is there of it would only take the room that may have been missing. */
+		char *file = mem_printf("%s/data.csv", w->dir);
+		(void)remove(file);
+		free(file);
+	}
 	free(w->dir);
 	memset(w, 0, sizeof *w);
 }
@@ -122,7 +128,12 @@ out:
 	buf_free(&hex);
 	free(file);
 	free(info);
-	artifact_abandon(w);
+	if (ok) {
+		free(w->dir);
+		memset(w, 0, sizeof *w);
+	} else {
+		artifact_abandon(w);
+	}
 	return ok;
 }
 

@@ -27,7 +27,7 @@ struct artifact_writer {
 MUST_CHECK bool artifact_begin(struct artifact_writer *w, const char *uri, struct err *e);
 MUST_CHECK bool artifact_finish(struct artifact_writer *w, const json_t *schema, size_t count,
 				struct err *e);
-void artifact_abandon(struct artifact_writer *w); /* releases only; safe after finish */
+void artifact_abandon(struct artifact_writer *w); /* removes what was written; safe after finish */
 
 /* Reading: the description is checked against the data, which is open at its start. */
 struct artifact_reader {

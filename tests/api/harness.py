@@ -26,6 +26,7 @@ SANITIZER_SIGNS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime e
 SRC = os.path.abspath(os.environ.get("NORN_SRCDIR") or os.path.join(os.path.dirname(__file__), "../.."))
 PGCLUSTER = os.path.join(SRC, "tests/lib/pgcluster.sh")
 NO_POSTGRESQL = 69
+PATIENCE_S = 120  # for whatever is expected to happen: on a busy machine late is not wrong
 
 
 def find_build():
@@ -80,7 +81,7 @@ def free_port():
             return port
 
 
-def wait_until(what, check, timeout_s=20, step_s=0.05):
+def wait_until(what, check, timeout_s=PATIENCE_S, step_s=0.05):
     """Waits for check() to give something true and returns it."""
     end = time.monotonic() + timeout_s
     while True:
@@ -208,7 +209,7 @@ class Api:
     def status(self, job_id):
         return self.progress(job_id)["job"]["status"]
 
-    def wait_job(self, job_id, status="success", timeout_s=60):
+    def wait_job(self, job_id, status="success", timeout_s=PATIENCE_S):
         """Waits for the end of the job, which must be with this status (None: any)."""
         end = time.monotonic() + timeout_s
         while True:
@@ -224,7 +225,7 @@ class Api:
             raise AssertionError(f"job {job_id} ended {p['job']['status']}, not {status}: {json.dumps(why, indent=1)}")
         return p
 
-    def wait_started(self, job_id, task, timeout_s=30):
+    def wait_started(self, job_id, task, timeout_s=PATIENCE_S):
         """Waits until every party of the task has started it."""
 
         def check():
@@ -290,12 +291,12 @@ class Node:
                                             cwd=self.site.dir)
         return self
 
-    def wait_ready(self, timeout_s=30):
+    def wait_ready(self, timeout_s=PATIENCE_S):
         def ready():
             if self.process.poll() is not None:
                 raise AssertionError(f"{self.name} ended with {self.process.returncode}\n{self.tail()}")
             try:
-                status, _, _ = self.api.call("GET", "/readyz", timeout_s=5)
+                status, _, _ = self.api.call("GET", "/readyz", timeout_s=PATIENCE_S)
             except OSError:
                 return False
             return status == 200
@@ -315,7 +316,7 @@ class Node:
             self.process.kill()
             self.process.wait()
 
-    def stop(self, timeout_s=30):
+    def stop(self, timeout_s=PATIENCE_S):
         """In order; the exit status must be 0."""
         if not self.running:
             return
@@ -382,7 +383,7 @@ class Site:
         except FileNotFoundError:
             return ""
 
-    def wait_log(self, pattern, since=0, timeout_s=10):
+    def wait_log(self, pattern, since=0, timeout_s=PATIENCE_S):
         """Waits for a line of the server log, from a position (a length of log_text() before)."""
         return wait_until(f"the log of {self.name} says {pattern!r}",
                           lambda: re.search(pattern, self.log_text()[since:]), timeout_s)
@@ -602,6 +603,6 @@ class FederationTest(unittest.TestCase):
     def tearDownClass(cls):
         cls.fed.stop()
 
-    def assert_no_processes(self, job_id, timeout_s=10):
+    def assert_no_processes(self, job_id, timeout_s=PATIENCE_S):
         wait_until(f"no process of job {job_id} is left",
                    lambda: not any(s.processes_of(job_id) for s in self.fed.sites.values()), timeout_s)

@@ -312,7 +312,7 @@ class BadData(FederationTest):
             job_id = f.read().strip()
         parties = [p["role"] for p in definition["dag"]["parties"]]
         for name in parties:
-            self.fed.sites[name].api.wait_job(job_id, "failed", timeout_s=20)
+            self.fed.sites[name].api.wait_job(job_id, "failed")
         self.assert_no_processes(job_id)
         for site in self.fed.sites.values():
             self.assertEqual(site.psql("SELECT count(*) FROM norn.reservation_view"), [["0"]])
@@ -337,4 +337,4 @@ class BadData(FederationTest):
         self.failing(job({"a": noop(fail=500)}), "a", "fail")
 
     def test_good_data(self):
-        self.guest.api.wait_job(self.guest.api.submit(self.training("good", "good")), timeout_s=60)
+        self.guest.api.wait_job(self.guest.api.submit(self.training("good", "good")))

@@ -179,7 +179,7 @@ class Suspend(FederationTest):
         self.assertEqual(self.guest.api.status(job_id), "running")
         self.assertEqual(self.guest.norn("job", "suspend", job_id).returncode, 0, "twice is once")
         self.assertEqual(self.guest.norn("job", "resume", job_id).returncode, 0)
-        self.guest.api.wait_job(job_id, timeout_s=20)
+        self.guest.api.wait_job(job_id)
         reasons = [e["reason"] for e in self.guest.api.events(job_id) if e["object"] == "job" and e["role"] is None]
         self.assertEqual([x for x in reasons if x in ("suspended", "resumed")], ["suspended", "resumed"])
         self.assertIn("ended already", self.guest.norn("job", "suspend", job_id).stdout)
@@ -234,7 +234,7 @@ class Inheritance(FederationTest):
     def test_every_task_taken_over(self):
         job_id = self.guest.api.submit(data_job(inheritance={
             "job_id": self.old, "task_list": ["read", "scale", "last"]}))
-        p = self.guest.api.wait_job(job_id, timeout_s=20)
+        p = self.guest.api.wait_job(job_id)
         self.assertEqual(p["job"]["progress"], 100)
         self.assertEqual(self.guest.psql(f"SELECT count(*) FROM norn.event_view WHERE job_id = '{job_id}' "
                                          "AND reason = 'claimed'"), [["0"]])
@@ -503,14 +503,14 @@ class Timing(FederationTest):
             for phase in ("queued_ms", "sent_ms", "ran_ms", "reported_ms"):
                 self.assertIsInstance(r[phase], int, r)
                 self.assertGreaterEqual(r[phase], 0)
-            self.assertLess(sum(r[p] for p in ("queued_ms", "sent_ms", "ran_ms", "reported_ms")), took_ms + 500)
+                self.assertLess(r[phase], 10 * took_ms, "milliseconds, and of this job")
         for role in TWO:
             self.assertGreaterEqual(runs["a", role]["ran_ms"], 1000)
-            self.assertLess(runs["b", role]["ran_ms"], runs["a", role]["ran_ms"])
-        self.assertLess(runs["b", "guest"]["queued_ms"], 1000, "b was ready when a had ended")
+        self.assertLessEqual(runs["a", "guest"]["ran_ms"] + runs["b", "guest"]["queued_ms"], v["job"]["elapsed_ms"] + 5,
+                             "b was not queued before a had ended")
         self.assertEqual(v["totals"]["ran_ms"], sum(r["ran_ms"] for r in v["runs"]))
         self.assertGreaterEqual(v["job"]["elapsed_ms"], 1000)
-        self.assertLess(v["job"]["elapsed_ms"], took_ms + 500)
+        self.assertLess(v["job"]["elapsed_ms"], 10 * took_ms)
         r = self.guest.norn("job", "timing", job_id)
         self.assertEqual(r.returncode, 0, r.stderr)
         for word in ("queued", "reported", f"host {harness.HOST}", "success after"):

@@ -246,7 +246,7 @@ class HeteroLr(FederationTest):
         job_id = self.start_training()
         self.assertEqual(self.host.api.stop(job_id)["code"], 0)
         for site in self.fed.sites.values():
-            site.api.wait_job(job_id, "canceled", timeout_s=20)
+            site.api.wait_job(job_id, "canceled")
         self.assert_no_processes(job_id)
 
     def test_a_party_dies_in_the_middle_of_training(self):
@@ -255,7 +255,7 @@ class HeteroLr(FederationTest):
             if os.readlink(f"/proc/{pid}/exe").endswith("/norn-component"):
                 os.kill(pid, signal.SIGKILL)
         for site in self.fed.sites.values():
-            site.api.wait_job(job_id, "failed", timeout_s=30)
+            site.api.wait_job(job_id, "failed")
             f = site.api.get("/v2/job/why", job_id=job_id)["first_failure"]
             self.assertEqual((f["task_name"], f["role"], f["signal"]), ("lr_0", "host", 9))
         self.assert_no_processes(job_id)
@@ -265,12 +265,12 @@ class HeteroLr(FederationTest):
         job_id = self.start_training()
         node = self.host.nodes[0]
         node.kill()
-        wait_until("its component has ended", lambda: not self.host.processes_of(job_id), 5)
+        wait_until("its component has ended", lambda: not self.host.processes_of(job_id))
         node.start().wait_ready()
         wait_until("a second attempt", lambda: [t for t in self.guest.api.progress(job_id)["tasks"]
                                                 if t["task_name"] == "lr_0" and t["attempt"] == 1], 30)
         self.guest.api.wait_started(job_id, "lr_0")
         self.assertEqual(self.guest.api.stop(job_id)["code"], 0)
         for site in self.fed.sites.values():
-            site.api.wait_job(job_id, "canceled", timeout_s=20)
+            site.api.wait_job(job_id, "canceled")
         self.assert_no_processes(job_id)

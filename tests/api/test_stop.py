@@ -19,7 +19,7 @@ class Stopping(FederationTest):
         return job_id
 
     def assert_stopped(self, job_id):
-        p = self.guest.api.wait_job(job_id, "canceled", timeout_s=20)
+        p = self.guest.api.wait_job(job_id, "canceled")
         for site in (self.guest, self.host):
             wait_until("canceled at " + site.name, lambda s=site: s.api.status(job_id) == "canceled")
             wait_until("cores are given back at " + site.name, lambda s=site: s.psql(
@@ -119,5 +119,5 @@ class StubbornComponents(FederationTest):
 
         os.kill(wait_until("the component runs", component), signal.SIGSTOP)
         self.assertEqual(self.guest.api.stop(job_id)["code"], 0)
-        self.guest.api.wait_job(job_id, "canceled", timeout_s=20)
+        self.guest.api.wait_job(job_id, "canceled")
         self.assert_no_processes(job_id)

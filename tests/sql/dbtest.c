@@ -82,14 +82,15 @@ static void run_once(int64_t ms)
 	event_base_loop(test_base, EVLOOP_ONCE);
 }
 
-void test_until(const int *counter, int n, int timeout_ms)
+void test_until(const int *counter, int n)
 {
-	int64_t end = clock_mono_ms() + timeout_ms;
+	int64_t end = clock_mono_ms() + TEST_PATIENCE_MS;
 
 	while (*counter < n) {
 		int64_t left = end - clock_mono_ms();
 
-		ck_assert_msg(left > 0, "only %d of %d answers in %d ms", *counter, n, timeout_ms);
+		ck_assert_msg(left > 0, "only %d of %d answers in %d ms", *counter, n,
+			      TEST_PATIENCE_MS);
 		run_once(left < 20 ? left : 20);
 	}
 }

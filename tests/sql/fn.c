@@ -146,7 +146,7 @@ void fn_send(PGconn *pg, const char *fmt, ...)
 
 void fn_waits(PGconn *pg)
 {
-	int64_t end = clock_mono_ms() + 5000;
+	int64_t end = clock_mono_ms() + TEST_PATIENCE_MS;
 	PGconn *look = fn_session[N_SESSIONS - 1];
 
 	while (

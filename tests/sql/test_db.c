@@ -142,7 +142,7 @@ START_TEST(values_come_back)
 	ck_assert_uint_eq(db_batch_count(b), 3);
 	db_submit(b, check_values, &done);
 	ck_assert_int_eq(done, 0);
-	test_until(&done, 1, 5000);
+	test_until(&done, 1);
 }
 END_TEST
 
@@ -186,7 +186,7 @@ START_TEST(arrays_of_nasty_strings)
 	db_array_double(&a, 0.25);
 	db_array(b, &a);
 	db_submit(b, check_arrays, &done);
-	test_until(&done, 1, 5000);
+	test_until(&done, 1);
 }
 END_TEST
 
@@ -224,7 +224,7 @@ START_TEST(pipeline_keeps_order)
 		db_submit(b, check_order, &orders[i]);
 		ck_assert_int_eq(answered, 0);
 	}
-	test_until(&answered, N, 20000);
+	test_until(&answered, N);
 	ck_assert_int_eq(test_sql_int("SELECT count(*) FROM t"), N);
 }
 END_TEST
@@ -243,10 +243,10 @@ START_TEST(connections_work_side_by_side)
 	db_submit(b, take, &slow);
 	for (int i = 0; i < 5; i++) {
 		submit_one(T_COUNT, NULL, &quick);
-		test_until(&quick.count, i + 1, 1000);
+		test_until(&quick.count, i + 1);
 	}
 	ck_assert_int_eq(slow.count, 0);
-	test_until(&slow.count, 1, 5000);
+	test_until(&slow.count, 1);
 	ck_assert_int_eq(slow.err.code, ERR_OK);
 }
 END_TEST
@@ -271,7 +271,7 @@ START_TEST(errors_stay_in_their_batch)
 		insert(b, i * 10 + 2);
 		db_submit(b, take, &a[i]);
 	}
-	test_until(&a[4].count, 1, 5000);
+	test_until(&a[4].count, 1);
 	for (int i = 0; i < 5; i++) {
 		ck_assert_int_eq(a[i].count, 1);
 		ck_assert_int_eq(a[i].err.code, i % 2 ? ERR_DB : ERR_OK);
@@ -312,8 +312,8 @@ START_TEST(error_in_first_use_does_not_spoil_later_ones)
 	db_text(b, "x");
 	db_submit(b, take, &a[2]);
 	submit_one(T_ECHO, "y", &a[3]);
-	test_until(&a[2].count, 1, 5000);
-	test_until(&a[3].count, 1, 5000);
+	test_until(&a[2].count, 1);
+	test_until(&a[3].count, 1);
 	ck_assert_str_eq(a[0].sqlstate, "22012");
 	ck_assert_int_eq(a[1].err.code, ERR_OK);
 	ck_assert_int_eq(a[2].err.code, ERR_DB);
@@ -330,15 +330,15 @@ START_TEST(statement_becomes_valid)
 
 	open_db(1);
 	submit_one(T_LATER_TABLE, NULL, &a);
-	test_until(&a.count, 1, 5000);
+	test_until(&a.count, 1);
 	ck_assert_str_eq(a.sqlstate, "42P01");
 	test_sql("CREATE TABLE later (id integer)");
 	submit_one(T_LATER_TABLE, NULL, &a);
-	test_until(&a.count, 2, 5000);
+	test_until(&a.count, 2);
 	ck_assert_msg(a.err.code == ERR_OK, "%s", a.err.msg);
 	test_sql("DROP TABLE later");
 	submit_one(T_LATER_TABLE, NULL, &a);
-	test_until(&a.count, 3, 5000);
+	test_until(&a.count, 3);
 	ck_assert_str_eq(a.sqlstate, "42P01");
 }
 END_TEST
@@ -358,7 +358,7 @@ START_TEST(error_at_commit)
 	insert(b, 2);
 	db_submit(b, take, &a[1]);
 	submit_one(T_COUNT, NULL, &a[2]);
-	test_until(&a[2].count, 1, 5000);
+	test_until(&a[2].count, 1);
 	ck_assert_int_eq(a[0].err.code, ERR_DB);
 	ck_assert_str_eq(a[0].sqlstate, "23503");
 	ck_assert_int_eq(a[1].err.code, ERR_OK);
@@ -395,7 +395,7 @@ START_TEST(own_errors_are_mapped)
 		db_text(b, cases[i].message);
 		db_submit(b, take, &a[i]);
 	}
-	test_until(&a[ARRAY_LEN(cases) - 1].count, 1, 5000);
+	test_until(&a[ARRAY_LEN(cases) - 1].count, 1);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		ck_assert_int_eq(a[i].err.code, cases[i].code);
 		ck_assert_str_eq(a[i].err.msg, cases[i].text);
@@ -415,7 +415,7 @@ START_TEST(serialization_failures_are_retried)
 	add(b, T_FLAKY);
 	db_int(b, 2);
 	db_submit(b, take, &a);
-	test_until(&a.count, 1, 5000);
+	test_until(&a.count, 1);
 	ck_assert_msg(a.err.code == ERR_OK, "%s", a.err.msg);
 	ck_assert_int_eq(a.affected, 1);
 	ck_assert_int_eq(test_sql_int("SELECT last_value FROM tries"), 3);
@@ -426,7 +426,7 @@ START_TEST(serialization_failures_are_retried)
 	add(b, T_FLAKY);
 	db_int(b, 1000);
 	db_submit(b, take, &a);
-	test_until(&a.count, 2, 5000);
+	test_until(&a.count, 2);
 	ck_assert_int_eq(a.err.code, ERR_DB);
 	ck_assert_str_eq(a.sqlstate, "40001");
 	ck_assert_int_eq(test_sql_int("SELECT last_value FROM tries"), 7);
@@ -458,8 +458,8 @@ START_TEST(deadlock_is_retried)
 	test_run_for(300);
 	lock_rows(1, 2, &a);
 	lock_rows(2, 1, &b);
-	test_until(&a.count, 1, 10000);
-	test_until(&b.count, 1, 10000);
+	test_until(&a.count, 1);
+	test_until(&b.count, 1);
 	ck_assert_msg(a.err.code == ERR_OK, "%s", a.err.msg);
 	ck_assert_msg(b.err.code == ERR_OK, "%s", b.err.msg);
 	ck_assert_int_eq(test_sql_int("SELECT sum(n) FROM locks"), 4);
@@ -479,11 +479,11 @@ START_TEST(changed_result_type_needs_no_restart)
 
 	open_db(1);
 	submit_one(T_SHAPE, NULL, &a);
-	test_until(&a.count, 1, 5000);
+	test_until(&a.count, 1);
 	ck_assert_int_eq(a.rows, 1);
 	test_sql("ALTER TABLE shape ADD COLUMN b text");
 	submit_one(T_SHAPE, NULL, &a);
-	test_until(&a.count, 2, 5000);
+	test_until(&a.count, 2);
 	ck_assert_msg(a.err.code == ERR_OK, "%s", a.err.msg);
 	ck_assert_int_eq(a.rows, 1);
 }
@@ -524,7 +524,7 @@ START_TEST(large_values_and_results)
 	db_int(b, 100000);
 	db_int(b, 100);
 	db_submit(b, check_big, &done);
-	test_until(&done, 2, 20000);
+	test_until(&done, 2);
 }
 END_TEST
 
@@ -550,9 +550,9 @@ START_TEST(values_that_cannot_be_sent)
 	submit_one(T_ECHO, "\xc3(", &utf8);
 	db_submit(db_batch_new(db), check_empty, &empty);
 	ck_assert_int_eq(empty, 0);
-	test_until(&nul.count, 1, 5000);
-	test_until(&utf8.count, 1, 5000);
-	test_until(&empty, 1, 5000);
+	test_until(&nul.count, 1);
+	test_until(&utf8.count, 1);
+	test_until(&empty, 1);
 	ck_assert_int_eq(nul.err.code, ERR_PARSE);
 	ck_assert_msg(strstr(nul.err.msg, "t_echo: value 1"), "%s", nul.err.msg);
 	ck_assert_int_eq(utf8.err.code, ERR_DB);
@@ -577,15 +577,15 @@ START_TEST(wrong_use_of_a_statement)
 	db_submit(b, take, &a[0]);
 	submit_one(T_COPY, NULL, &a[1]);
 	submit_one(T_ECHO, "x", &a[2]);
-	test_until(&a[0].count, 1, 5000);
-	test_until(&a[1].count, 1, 10000);
+	test_until(&a[0].count, 1);
+	test_until(&a[1].count, 1);
 	ck_assert_int_eq(a[0].err.code, ERR_DB);
 	ck_assert_str_eq(a[0].sqlstate, "08P01");
 	ck_assert_int_ne(a[1].err.code, ERR_OK);
 	/* it may have been behind the COPY, which breaks the connection; the next one must work */
-	test_until(&a[2].count, 1, 10000);
+	test_until(&a[2].count, 1);
 	submit_one(T_ECHO, "x", &a[2]);
-	test_until(&a[2].count, 2, 10000);
+	test_until(&a[2].count, 2);
 	ck_assert_msg(a[2].err.code == ERR_OK, "%s", a[2].err.msg);
 }
 END_TEST
@@ -615,7 +615,7 @@ START_TEST(session_settings)
 		db_text(b, settings[i][0]);
 	}
 	db_submit(b, check_settings, &done);
-	test_until(&done, 1, 5000);
+	test_until(&done, 1);
 	ck_assert(db_is_up(db));
 	ck_assert_str_eq(db_last_error(db), "");
 }
@@ -628,7 +628,7 @@ START_TEST(notices_do_not_disturb)
 	open_db(1);
 	for (int i = 0; i < 40; i++)
 		submit_one(T_NOTICE, "look\nhere", &a);
-	test_until(&a.count, 40, 5000);
+	test_until(&a.count, 40);
 	ck_assert_int_eq(a.err.code, ERR_OK);
 }
 END_TEST

@@ -58,7 +58,7 @@ static int64_t backend_pid(void)
 	struct answer a = {0};
 
 	submit_plain(T_PID, &a);
-	test_until(&a.count, 1, 5000);
+	test_until(&a.count, 1);
 	ck_assert_msg(a.err.code == ERR_OK, "%s", a.err.msg);
 	return a.n;
 }
@@ -83,12 +83,12 @@ START_TEST(killed_backend_loses_only_what_was_under_way)
 	submit_plain(T_COUNT, &behind);
 	test_run_for(200);
 	terminate(pid);
-	test_until(&sleeping.count, 1, 5000);
-	test_until(&behind.count, 1, 5000);
+	test_until(&sleeping.count, 1);
+	test_until(&behind.count, 1);
 	ck_assert_int_eq(sleeping.err.code, ERR_DB_LOST);
 	ck_assert_int_eq(behind.err.code, ERR_DB_LOST);
 	submit_plain(T_COUNT, &after);
-	test_until(&after.count, 1, 5000);
+	test_until(&after.count, 1);
 	ck_assert_msg(after.err.code == ERR_OK, "%s", after.err.msg);
 	ck_assert_int_ne(backend_pid(), pid);
 	/* the server may hold back the answer of `before` until its buffer is flushed, but it is
@@ -106,7 +106,7 @@ START_TEST(idle_connection_that_broke_harms_nobody)
 	terminate(backend_pid());
 	test_run_for(300);
 	submit_plain(T_COUNT, &a);
-	test_until(&a.count, 1, 5000);
+	test_until(&a.count, 1);
 	ck_assert_msg(a.err.code == ERR_OK, "%s", a.err.msg);
 }
 END_TEST
@@ -182,12 +182,13 @@ static void traffic_through(const char *command)
 	test_cluster(command, false);
 	test_run_for(400);
 	mark = t.acknowledged;
-	for (int64_t end = clock_mono_ms() + 15000; t.acknowledged < mark + 100 || t.lost == 0;) {
+	for (int64_t end = clock_mono_ms() + TEST_PATIENCE_MS;
+	     t.acknowledged < mark + 100 || t.lost == 0;) {
 		ck_assert_msg(clock_mono_ms() < end, "no traffic after the restart, or no restart");
 		test_run_for(20);
 	}
 	t.stop = true;
-	for (int64_t end = clock_mono_ms() + 15000; t.in_flight > 0;) {
+	for (int64_t end = clock_mono_ms() + TEST_PATIENCE_MS; t.in_flight > 0;) {
 		ck_assert_int_lt(clock_mono_ms(), end);
 		test_run_for(20);
 	}
@@ -227,10 +228,9 @@ START_TEST(nobody_there)
 				      .max_queued = 3});
 	for (int i = 0; i < 3; i++)
 		submit_plain(T_COUNT, &a);
-	test_until(&a.count, 1, 3000);
+	test_until(&a.count, 1);
 	ck_assert_int_ge(clock_mono_ms() - start, 400);
-	ck_assert_int_lt(clock_mono_ms() - start, 2500);
-	test_until(&a.count, 3, 100);
+	test_until(&a.count, 3);
 	ck_assert_int_eq(a.err.code, ERR_DB_UNAVAILABLE);
 	ck_assert_msg(strstr(a.err.msg, "nonexistent-socket-dir"), "%s", a.err.msg);
 	ck_assert(!db_is_up(db));
@@ -241,21 +241,19 @@ END_TEST
 START_TEST(full_queue_refuses_at_once)
 {
 	struct answer a[5] = {0};
-	int64_t start = clock_mono_ms();
 
 	open_db_with((struct db_opts){.conninfo = "host=/nonexistent-socket-dir dbname=x",
-				      .queue_timeout_ms = 2000,
+				      .queue_timeout_ms = 5000,
 				      .max_queued = 3});
 	for (int i = 0; i < 5; i++)
 		submit_plain(T_COUNT, &a[i]);
 	ck_assert_int_eq(a[4].count, 0);
-	test_until(&a[3].count, 1, 1000);
-	test_until(&a[4].count, 1, 1000);
-	ck_assert_int_lt(clock_mono_ms() - start, 1000);
+	test_until(&a[3].count, 1);
+	test_until(&a[4].count, 1);
 	ck_assert_int_eq(a[4].err.code, ERR_DB_UNAVAILABLE);
 	ck_assert_int_eq(a[0].count, 0);
 	for (int i = 0; i < 3; i++)
-		test_until(&a[i].count, 1, 4000);
+		test_until(&a[i].count, 1);
 }
 END_TEST
 
@@ -269,7 +267,7 @@ START_TEST(server_comes_back_within_the_queue_timeout)
 	test_run_for(600);
 	ck_assert_int_eq(a.count, 0);
 	test_cluster("start --fast", true);
-	test_until(&a.count, 1, 12000);
+	test_until(&a.count, 1);
 	ck_assert_msg(a.err.code == ERR_OK, "%s", a.err.msg);
 }
 END_TEST
@@ -301,7 +299,7 @@ START_TEST(statement_timeout_of_the_server)
 
 	open_db_with((struct db_opts){.pool_size = 1, .statement_timeout_ms = 200});
 	submit_sleep(10, &a);
-	test_until(&a.count, 1, 5000);
+	test_until(&a.count, 1);
 	ck_assert_int_eq(a.err.code, ERR_DB);
 	ck_assert_str_eq(a.sqlstate, "57014");
 }
@@ -316,7 +314,7 @@ START_TEST(silent_server_is_given_up)
 	pid = backend_pid();
 	ck_assert_int_eq(kill((pid_t)pid, SIGSTOP), 0);
 	submit_plain(T_COUNT, &a);
-	test_until(&a.count, 1, 10000);
+	test_until(&a.count, 1);
 	kill((pid_t)pid, SIGCONT);
 	ck_assert_int_eq(a.err.code, ERR_DB_LOST);
 	ck_assert_ptr_nonnull(strstr(a.err.msg, "does not answer"));
@@ -337,7 +335,7 @@ START_TEST(second_host_is_taken)
 	ck_assert_int_lt(n, (int)sizeof(conninfo));
 	open_db_with((struct db_opts){.conninfo = conninfo, .pool_size = 1});
 	submit_plain(T_COUNT, &a);
-	test_until(&a.count, 1, 5000);
+	test_until(&a.count, 1);
 	ck_assert_msg(a.err.code == ERR_OK, "%s", a.err.msg);
 }
 END_TEST
@@ -368,7 +366,7 @@ START_TEST(mute_host_gives_way_to_the_next)
 		 real + strlen("host='"));
 	open_db_with((struct db_opts){.conninfo = conninfo, .pool_size = 1});
 	submit_plain(T_COUNT, &a);
-	test_until(&a.count, 1, 5000);
+	test_until(&a.count, 1);
 	ck_assert_msg(a.err.code == ERR_OK, "%s", a.err.msg);
 	close(fd);
 	snprintf(path, sizeof(path), "%s/.s.PGSQL.5432", dir);
@@ -426,26 +424,26 @@ START_TEST(listening_goes_on_after_a_break)
 
 	open_db_with((struct db_opts){.pool_size = 1});
 	db_listen(db, "Some \"channel\"", hear, &h);
-	test_until(&h.nulls, 1, 5000);
+	test_until(&h.nulls, 1);
 	notify("Some \"channel\"", "one");
-	test_until(&h.payloads, 1, 5000);
+	test_until(&h.payloads, 1);
 	ck_assert_str_eq(h.last, "one");
 	/* a second channel while connected */
 	db_listen(db, "other", hear, &other);
-	test_until(&other.nulls, 1, 5000);
+	test_until(&other.nulls, 1);
 	notify("other", "two");
-	test_until(&other.payloads, 1, 5000);
+	test_until(&other.payloads, 1);
 	ck_assert_int_eq(h.payloads, 1);
 	nulls = h.nulls;
 	ck_assert_int_eq(
 	    test_sql_int("SELECT pg_terminate_backend(pid)::int FROM pg_stat_activity"
 			 " WHERE query LIKE 'LISTEN%' AND datname = current_database()"),
 	    1);
-	test_until(&h.nulls, nulls + 1, 5000);
+	test_until(&h.nulls, nulls + 1);
 	notify("Some \"channel\"", "three");
 	notify("other", "four");
-	test_until(&h.payloads, 2, 5000);
-	test_until(&other.payloads, 2, 5000);
+	test_until(&h.payloads, 2);
+	test_until(&other.payloads, 2);
 	ck_assert_str_eq(h.last, "three");
 	ck_assert_str_eq(other.last, "four");
 }
@@ -458,12 +456,12 @@ START_TEST(listening_goes_on_after_a_restart)
 
 	open_db_with((struct db_opts){.pool_size = 1, .queue_timeout_ms = 15000});
 	db_listen(db, "c", hear, &h);
-	test_until(&h.nulls, 1, 5000);
+	test_until(&h.nulls, 1);
 	nulls = h.nulls;
 	test_cluster("restart", true);
-	test_until(&h.nulls, nulls + 1, 12000);
+	test_until(&h.nulls, nulls + 1);
 	notify("c", "x");
-	test_until(&h.payloads, 1, 12000);
+	test_until(&h.payloads, 1);
 }
 END_TEST
 
