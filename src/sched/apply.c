@@ -24,6 +24,7 @@ struct ends_arrays {
 };
 
 struct tell_arrays {
+	int n;
 	struct db_array no, task, attempt, status, progress;
 };
 
@@ -42,7 +43,9 @@ struct applying {
 	int n_steps;
 	struct starts_arrays starts;
 	struct ends_arrays ends;
-	struct tell_arrays tell;
+	struct tell_arrays
+	    tell_stops;               /* of what may still run there: it gives way to what starts */
+	struct tell_arrays tell_ends; /* of what has ended everywhere: nobody waits for it */
 	struct nos reserve, release, start_jobs, end_jobs;
 	struct {
 		int n;
@@ -100,11 +103,13 @@ static void add_end(struct applying *a, const struct cycle_job *j, const struct 
 		db_array_text(&x->retry_at, NULL);
 	db_array_int(&x->retries, t->retries_left);
 	db_array_int(&x->rescues, t->rescues);
-	db_array_int(&a->tell.no, j->job_no);
-	db_array_int(&a->tell.task, t->task_no);
-	db_array_int(&a->tell.attempt, j->tasks[f->task].attempt_was);
-	array_status(&a->tell.status, f->status);
-	db_array_int(&a->tell.progress, j->result.progress);
+	struct tell_arrays *tell = status_is_interrupt(f->status) ? &a->tell_stops : &a->tell_ends;
+	tell->n++;
+	db_array_int(&tell->no, j->job_no);
+	db_array_int(&tell->task, t->task_no);
+	db_array_int(&tell->attempt, j->tasks[f->task].attempt_was);
+	array_status(&tell->status, f->status);
+	db_array_int(&tell->progress, j->result.progress);
 }
 
 static void add_start(struct applying *a, const struct cycle_job *j, const struct plan_effect *f)
@@ -248,6 +253,8 @@ static void bind_tell(struct db_batch *b, struct tell_arrays *x)
 {
 	struct db_array *all[] = {&x->no, &x->task, &x->attempt, &x->status, &x->progress};
 
+	if (x->n == 0)
+		return;
 	db_add(b, Q_SCHED_TELL_ENDS);
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		db_array(b, all[i]);
@@ -278,7 +285,8 @@ int cycle_apply_batch(struct cycle *c, const struct plan_policy *policy, struct 
 		add_job(&a, j);
 	}
 	/* Order matters: the guard first; attempts end before others start, but the other sites
-	 * hear of the starts first; a job starts before its tasks. */
+	 * hear of the starts before they hear of a success, which has left nothing running; a job
+	 * starts before its tasks. */
 	bind_jobs(b, &a.jobs);
 	if (a.n_steps > 0)
 		bind_steps(b, &a.steps);
@@ -288,9 +296,9 @@ int cycle_apply_batch(struct cycle *c, const struct plan_policy *policy, struct 
 		db_int(b, policy->reserve_ttl_ms);
 	bind_nos(b, Q_SCHED_START_JOBS, &a.start_jobs);
 	bind_ends(b, &a.ends);
+	bind_tell(b, &a.tell_stops);
 	bind_starts(b, &a.starts);
-	if (a.ends.n > 0)
-		bind_tell(b, &a.tell);
+	bind_tell(b, &a.tell_ends);
 	if (a.marks.n > 0) {
 		db_add(b, Q_SCHED_DONE_MARKS);
 		db_array(b, &a.marks.no);

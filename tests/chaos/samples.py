@@ -12,7 +12,7 @@ SELECT 'bare', p.job_id, p.cores, 0, 0, p.role, p.party_id FROM norn.party_job p
 UNION ALL
 SELECT 'over', p.job_id, p.cores, sum(t.cores), count(*), p.role, p.party_id
   FROM norn.party_job p JOIN norn.party_task t USING (party_job_no)
- WHERE t.status = 'running' GROUP BY p.party_job_no HAVING sum(t.cores) > p.cores
+ WHERE t.status = 'running' AND t.party_status IN ('waiting', 'running') GROUP BY p.party_job_no HAVING sum(t.cores) > p.cores
 UNION ALL
 SELECT 'job', job_id, version, progress, attempt, '', status FROM norn.job
 UNION ALL
