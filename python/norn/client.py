@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from types import TracebackType
 from typing import Optional, Type
 
@@ -23,12 +24,22 @@ from norn.transport import Transport
 DEFAULT_URL = "http://127.0.0.1:9380"
 
 
+def _login_name() -> str:
+    """For the audit of the site; "" when there is none that could stand in a header."""
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return ""
+    return name if name.isascii() and name.isprintable() else ""
+
+
 class Client:
     """A node's API, a group an attribute: client.job, client.data, ...
 
     url: the node; by default the environment variable NORN_URL, then http://127.0.0.1:9380.
     app_id, app_token: who calls, where the site wants signatures; by default what the key store holds for the url.
-    user: free text that is kept with the jobs. ca: a file or directory with the authorities to trust for https.
+    user: text that is kept with jobs and in the audit; with a signature by default the name of the login.
+    ca: a file or directory with the authorities to trust for https; by default the environment variable NORN_CA.
     connect_timeout, timeout: seconds until there is a connection, and between two pieces of an answer.
     retries: how often a call that may be repeated is repeated when the connection breaks.
     key_store: another file than ~/.config/norn/keys; "" for none.
@@ -42,7 +53,7 @@ class Client:
         *,
         app_id: Optional[str] = None,
         app_token: Optional[str] = None,
-        user: str = "",
+        user: Optional[str] = None,
         ca: Optional[str] = None,
         connect_timeout: float = 5.0,
         timeout: float = 60.0,
@@ -54,12 +65,14 @@ class Client:
             found = keys.find(node, key_store)
             if found is not None:
                 app_id, app_token = found.app_id, found.app_token
+        if user is None:
+            user = _login_name() if app_id is not None else ""
         self.transport = Transport(
             node,
             app_id=app_id,
             app_token=app_token,
             user=user,
-            ca=ca,
+            ca=ca or os.environ.get("NORN_CA") or None,
             connect_timeout=connect_timeout,
             timeout=timeout,
             retries=retries,

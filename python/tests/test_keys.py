@@ -1,3 +1,4 @@
+import json
 import os
 import tempfile
 import unittest
@@ -6,11 +7,10 @@ from unittest import mock
 import norn
 from norn import keys
 
-TEXT = """# who calls where
-http://127.0.0.1:9380 app1 hush1
-
-https://node.example/ app2 hush2
-"""
+TEXT = json.dumps({
+    "http://127.0.0.1:9380": {"app_id": "app1", "app_token": "hush1"},
+    "https://node.example/": {"app_id": "app2", "app_token": "hush2"},
+})
 
 
 class Keys(unittest.TestCase):
@@ -48,11 +48,24 @@ class Keys(unittest.TestCase):
         with self.assertRaisesRegex(norn.ConfigurationError, "no key store"):
             keys.find("http://127.0.0.1:9380", self.path + ".no")
 
+    def test_only_a_plain_file_is_taken(self):
+        self.write(TEXT)
+        link = self.path + ".link"
+        os.symlink(self.path, link)
+        with self.assertRaises(norn.ConfigurationError):
+            keys.find("http://127.0.0.1:9380", link)
+        pipe = self.path + ".pipe"
+        os.mkfifo(pipe, 0o600)
+        with self.assertRaisesRegex(norn.ConfigurationError, "no regular file"):
+            keys.find("http://127.0.0.1:9380", pipe)
+
     def test_what_is_wrong_is_told_without_the_token(self):
-        self.write("http://127.0.0.1:9380 app1 hush more\n")
-        with self.assertRaisesRegex(norn.ConfigurationError, "line 1") as caught:
-            keys.find("http://127.0.0.1:9380", self.path)
-        self.assertNotIn("hush", str(caught.exception))
+        for text in ('{"http://127.0.0.1:9380": hush}', '["hush"]', '{"http://127.0.0.1:9380": "hush"}',
+                     '{"http://127.0.0.1:9380": {"app_id": 1, "app_token": "hush"}}'):
+            self.write(text)
+            with self.subTest(text), self.assertRaisesRegex(norn.ConfigurationError, "damaged") as caught:
+                keys.find("http://127.0.0.1:9380", self.path)
+            self.assertNotIn("hush", str(caught.exception))
         self.assertNotIn("hush", repr(keys.Key("a", "hush")))
 
 

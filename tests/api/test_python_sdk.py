@@ -441,5 +441,110 @@ class Sdk(FederationTest):
         wait_until("the node of the guest is ready", self.client.server.ready)
 
 
+class Signed(FederationTest):
+    """auth.client is on."""
+
+    sites = ("guest",)
+    conf = {"auth.client": True}
+
+    @classmethod
+    def setUpClass(cls):
+        use_sdk()
+        import norn
+        cls.norn = norn
+        super().setUpClass()
+        node = cls.guest.nodes[0]
+        r = subprocess.run([harness.program("nornd"), "--config", node.conf_file, "--create-admin", "root"],
+                           capture_output=True, text=True, check=False, env=harness.child_env())
+        assert r.returncode == 0, r.stderr
+        app_id, token = [line.split(":", 1)[1].strip() for line in r.stdout.splitlines()][:2]
+        cls.key = {"app_id": app_id, "app_token": token}
+        cls.admin = norn.Client(cls.guest.url, **cls.key)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.admin.close()
+        super().tearDownClass()
+
+    def test_signed_requests_are_taken(self):
+        self.assertEqual([self.admin.site.info()["party_id"] for _ in range(20)], [GUEST] * 20)
+        job = self.admin.job.submit(harness.job({"a": noop()}, parties=("guest",)))
+        job.wait(60)
+        done = self.admin.server.audit(5, contains="/v2/job/submit")
+        self.assertEqual((done[0]["app_id"], done[0]["code"]), (self.key["app_id"], 0))
+
+    def test_others_are_not(self):
+        with self.norn.Client(self.guest.url, key_store="") as c, self.assertRaises(self.norn.InvalidParameter):
+            c.site.info()
+        with self.norn.Client(self.guest.url, app_id=self.key["app_id"], app_token="wrong") as c:
+            with self.assertRaises(self.norn.Unauthorized) as caught:
+                c.site.info()
+            self.assertEqual(caught.exception.code, 5003)
+        with self.norn.Client(self.guest.url, app_id="stranger", app_token="x") as c, self.assertRaises(self.norn.PermissionDenied):
+            c.site.info()
+
+    def test_the_key_store(self):
+        store = os.path.join(self.guest.dir, "keys")
+        with open(os.open(store, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as f:
+            json.dump({self.guest.url: self.key}, f)
+        with self.norn.Client(self.guest.url, key_store=store) as c:
+            self.assertEqual(c.site.info(), {"party_id": GUEST})
+
+    def test_apps_and_permissions(self):
+        made = self.admin.app.create_client("someone")
+        with self.norn.Client(self.guest.url, app_id=made["app_id"], app_token=made["app_token"]) as c:
+            with self.assertRaises(self.norn.PermissionDenied):
+                c.site.info()
+            self.assertTrue(self.admin.permission.grant(made["app_id"], "client"))
+            self.assertEqual(c.site.info(), {"party_id": GUEST})
+            with self.assertRaises(self.norn.Unauthorized) as caught:
+                c.app.list()
+            self.assertEqual(caught.exception.code, 5004)
+        self.assertIn("client", self.admin.permission.roles())
+        self.assertIn("client", self.admin.permission.query(made["app_id"]))
+        self.assertEqual(self.admin.app.query_client(app_id=made["app_id"])[0]["app_name"], "someone")
+        self.assertIn(made["app_id"], [a["app_id"] for a in self.admin.app.list()])
+        self.admin.permission.grant_resource("777", components=["psi"], datasets=[{"namespace": "n", "name": "t"}])
+        self.assertEqual(self.admin.permission.query_resource("777"),
+                         {"component": ["psi"], "dataset": [{"name": "t", "namespace": "n"}]})
+        self.admin.permission.delete_resource("777", components=["psi"])
+        self.assertEqual(self.admin.permission.query_resource("777")["component"], [])
+        self.assertTrue(self.admin.permission.delete(made["app_id"], "client"))
+        self.assertTrue(self.admin.app.delete_client(made["app_id"]))
+        self.assertFalse(self.admin.app.delete_client(made["app_id"]))
+
+
+class Https(FederationTest):
+    sites = ()
+
+    def test_an_authority_is_needed(self):
+        use_sdk()
+        import norn
+        fed = self.fed
+        place = os.path.join(fed.dir, "https")
+        tls = harness.make_cert(fed.ca_dir, "guest", [GUEST], place)
+        site = harness.Site("guest", os.path.join(fed.dir, "guest"), fed.ca_dir, [GUEST],
+                            conf={"http.tls_cert": tls["cert"], "http.tls_key": tls["key"]})
+        self.addCleanup(site.kill)
+        site.nodes[0].start()
+        url = f"https://127.0.0.1:{site.nodes[0].port}"
+
+        def ready():
+            with norn.Client(url, ca=tls["ca"], key_store="", retries=0) as c:
+                try:
+                    return c.server.ready()
+                except norn.ConnectionFailed:
+                    return False
+
+        wait_until("the node answers over HTTPS", ready)
+        with norn.Client(url, ca=tls["ca"], key_store="") as c:
+            self.assertEqual(c.site.info(), {"party_id": GUEST})
+        with norn.Client(url, key_store="", retries=0) as c:
+            with self.assertRaisesRegex(norn.ConnectionFailed, "no trusted connection"):
+                c.site.info()
+        site.stop()
+        harness.Run.sites.remove(site)
+
+
 if __name__ == "__main__":
     unittest.main()
