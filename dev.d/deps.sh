@@ -12,7 +12,8 @@ libssl-dev|module|openssl
 libyaml-dev|module|yaml-0.1
 check|module|check
 postgresql|server|initdb
-python3|command|python3'
+python3|command|python3
+python3-venv|pymodule|venv ensurepip'
 
 # Debian 12's first libevent with the HTTP fixes of 2026.
 LIBEVENT_FIXED='2.1.12-stable-8+deb12u1'
@@ -33,6 +34,7 @@ dep_present()
 	for what; do
 		case $kind in
 		command) command -v "$what" >/dev/null 2>&1 || return 1 ;;
+		pymodule) python3 -c "import $what" 2>/dev/null || return 1 ;;
 		module) pkg-config --exists "$what" 2>/dev/null || return 1 ;;
 		server) server_program "$what" || return 1 ;;
 		esac
