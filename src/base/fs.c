@@ -38,6 +38,11 @@ bool fs_mkdirs(const char *path, mode_t mode, struct err *e)
 		free(part);
 		return err_set(e, ERR_IO, "cannot create a directory: the path is empty");
 	}
+	/* Most often all above it are there. */
+	if (mkdir(path, mode) == 0 || (errno == EEXIST && is_dir(path))) {
+		free(part);
+		return true;
+	}
 	while (ok && more) {
 		char old;
 
@@ -150,7 +155,8 @@ static bool sync_parent(const char *path)
 	return ok;
 }
 
-bool fs_write(const char *path, const void *data, size_t len, mode_t mode, struct err *e)
+static bool write_whole(const char *path, const void *data, size_t len, mode_t mode, bool durable,
+			struct err *e)
 {
 	char *tmp = mem_printf("%s.XXXXXX", path);
 	int fd = mkostemp(tmp, O_CLOEXEC);
@@ -161,7 +167,7 @@ bool fs_write(const char *path, const void *data, size_t len, mode_t mode, struc
 		free(tmp);
 		return ok;
 	}
-	ok = write_all(fd, data, len) && fchmod(fd, mode) == 0 && fsync(fd) == 0;
+	ok = write_all(fd, data, len) && fchmod(fd, mode) == 0 && (!durable || fsync(fd) == 0);
 	if (!ok)
 		fail(e, "write", path);
 	if (close(fd) != 0 && ok)
@@ -170,10 +176,20 @@ bool fs_write(const char *path, const void *data, size_t len, mode_t mode, struc
 		ok = fail(e, "replace", path);
 	if (!ok)
 		unlink(tmp);
-	else if (!sync_parent(path))
+	else if (durable && !sync_parent(path))
 		ok = fail(e, "sync the directory of", path);
 	free(tmp);
 	return ok;
+}
+
+bool fs_write(const char *path, const void *data, size_t len, mode_t mode, struct err *e)
+{
+	return write_whole(path, data, len, mode, true, e);
+}
+
+bool fs_write_scratch(const char *path, const void *data, size_t len, mode_t mode, struct err *e)
+{
+	return write_whole(path, data, len, mode, false, e);
 }
 
 static size_t read_at(int fd, char *data, size_t len, off_t from)

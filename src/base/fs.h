@@ -16,6 +16,10 @@ MUST_CHECK bool fs_read(const char *path, size_t max_bytes, struct buf *out, str
 /* Temporary file, fsync, rename; mode is set as given, whatever the umask. */
 MUST_CHECK bool fs_write(const char *path, const void *data, size_t len, mode_t mode,
 			 struct err *e);
+/* The same without fsync: for what nobody asks for after the machine went down, and what a caller
+ * that must not wait for the disk writes. */
+MUST_CHECK bool fs_write_scratch(const char *path, const void *data, size_t len, mode_t mode,
+				 struct err *e);
 /* The last max_bytes of a file, cut at the front to a line start; "" when there is no file.
  * Of a line longer than max_bytes, its end. Appended to out. */
 void fs_tail(const char *path, size_t max_bytes, struct buf *out);

@@ -138,16 +138,27 @@ out:
 	return v;
 }
 
-bool js_save_file(const char *path, const json_t *v, struct err *e)
+static bool save(const char *path, const json_t *v, bool durable, struct err *e)
 {
 	struct buf text = {0};
 	bool ok;
 
 	js_dump(v, &text);
 	buf_addc(&text, '\n');
-	ok = fs_write(path, text.data, text.len, 0600, e);
+	ok = durable ? fs_write(path, text.data, text.len, 0600, e)
+		     : fs_write_scratch(path, text.data, text.len, 0600, e);
 	buf_free(&text);
 	return ok;
+}
+
+bool js_save_file(const char *path, const json_t *v, struct err *e)
+{
+	return save(path, v, true, e);
+}
+
+bool js_save_scratch(const char *path, const json_t *v, struct err *e)
+{
+	return save(path, v, false, e);
 }
 
 const char *js_str(const json_t *obj, const char *key, const char *def)

@@ -32,6 +32,8 @@ MUST_CHECK json_t *js_parse_yaml(const char *text, size_t len, const struct js_l
 MUST_CHECK json_t *js_load_file(const char *path, const struct js_limits *lim, struct err *e);
 /* Write whole, via a temporary file and rename; mode 0600. */
 MUST_CHECK bool js_save_file(const char *path, const json_t *v, struct err *e);
+/* Not made durable, see fs_write_scratch(). */
+MUST_CHECK bool js_save_scratch(const char *path, const json_t *v, struct err *e);
 
 /* Compact, keys sorted, reals with the fewest digits that read back the same; appended to out. */
 void js_dump(const json_t *v, struct buf *out);

@@ -141,7 +141,7 @@ static int do_artifact_type(const struct program *p, const struct options *o)
 static bool save_result(const char *path, json_t *result, struct err *e)
 {
 	char *copy = mem_strdup(path);
-	bool ok = fs_mkdirs(dirname(copy), 0700, e) && js_save_file(path, result, e);
+	bool ok = fs_mkdirs(dirname(copy), 0700, e) && js_save_scratch(path, result, e);
 
 	free(copy);
 	json_decref(result);
