@@ -377,7 +377,7 @@ static bool write_config(struct run *r, const struct run_inputs *in, struct err 
 	if (conf == NULL)
 		return false;
 	path = mem_printf("%s/input/task_parameters.json", r->work_dir);
-	ok = js_save_file(path, conf, e);
+	ok = js_save_scratch(path, conf, e);
 	free(path);
 	json_decref(conf);
 	return ok;
