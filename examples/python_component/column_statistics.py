@@ -89,7 +89,8 @@ def column_statistics(
     names = [input_data.fields[i].name for i in positions]
     described = [(n, c) for n, c in zip(names, found) if c.n > 0]
     output_data.write(
-        [Field.sample_id("column"), Field("rows", "int64")] + [Field(n) for n in ("mean", "deviation", "least", "greatest")],
+        [Field.sample_id("column"), Field("rows", "int64")]
+        + [Field(n) for n in ("mean", "deviation", "least", "greatest")],
         [[n, c.n, c.mean, c.deviation, c.least, c.greatest] for n, c in described],
     )
     task.metric("rows", len(input_data))

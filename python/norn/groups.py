@@ -262,9 +262,7 @@ class OutputGroup(Group):
 
     def metrics(self, job_id: str, role: str, party_id: str, task_name: str) -> List[JsonObject]:
         """Records {name, type, groups, step_axis, data}."""
-        found = self._t.get(
-            "/v2/output/metric/query", job_id=job_id, role=role, party_id=party_id, task_name=task_name
-        )
+        found = self._t.get("/v2/output/metric/query", job_id=job_id, role=role, party_id=party_id, task_name=task_name)
         return list(found or [])
 
     def metric_keys(self, job_id: str, role: str, party_id: str, task_name: str) -> List[JsonObject]:
@@ -275,16 +273,12 @@ class OutputGroup(Group):
 
     def delete_metrics(self, job_id: str, role: str, party_id: str, task_name: str) -> bool:
         return bool(
-            self._t.post(
-                "/v2/output/metric/delete", job_id=job_id, role=role, party_id=party_id, task_name=task_name
-            )
+            self._t.post("/v2/output/metric/delete", job_id=job_id, role=role, party_id=party_id, task_name=task_name)
         )
 
     def models(self, job_id: str, role: str, party_id: str, task_name: str) -> JsonObject:
         """{output key: model}"""
-        found = self._t.get(
-            "/v2/output/model/query", job_id=job_id, role=role, party_id=party_id, task_name=task_name
-        )
+        found = self._t.get("/v2/output/model/query", job_id=job_id, role=role, party_id=party_id, task_name=task_name)
         return dict(found or {})
 
     def download_models(
@@ -318,7 +312,9 @@ class OutputGroup(Group):
         )
 
     @staticmethod
-    def _data_query(job_id: str, role: str, party_id: str, task_name: str, output_key: Optional[str]) -> Dict[str, Optional[str]]:
+    def _data_query(
+        job_id: str, role: str, party_id: str, task_name: str, output_key: Optional[str]
+    ) -> Dict[str, Optional[str]]:
         return {
             "job_id": job_id,
             "role": role,
@@ -352,9 +348,7 @@ class OutputGroup(Group):
         with self._t.open_file("/v2/output/data/download", query=q) as a:
             yield from archive.rows(a, lambda name: name == wanted, f"output {output_key} of task {task_name}")
 
-    def to_pandas(
-        self, job_id: str, role: str, party_id: str, task_name: str, output_key: str, index: int = 0
-    ) -> Any:
+    def to_pandas(self, job_id: str, role: str, party_id: str, task_name: str, output_key: str, index: int = 0) -> Any:
         """The table as a DataFrame with the sample id as index; needs pandas."""
         frames.pandas()
         return frames.from_rows(self.rows(job_id, role, party_id, task_name, output_key, index))

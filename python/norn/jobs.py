@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from norn.client import Client
 
 END_STATUSES = ("success", "failed", "canceled")
+PAUSE_S = 0.2
+"""Between requests when the node answers at once though there is nothing new, as one that goes down does."""
 WAIT_MS = 25000
 """How long the node may keep one request for news; well below the time limit of a request."""
 
@@ -108,7 +110,8 @@ def _task(t: Mapping[str, Any]) -> TaskProgress:
         depends_on=tuple(t.get("depends_on") or ()),
         elapsed_ms=t.get("elapsed_ms"),
         parties=tuple(
-            PartyProgress(p["role"], p["party_id"], p.get("status") or "", p.get("elapsed_ms")) for p in t.get("parties") or ()
+            PartyProgress(p["role"], p["party_id"], p.get("status") or "", p.get("elapsed_ms"))
+            for p in t.get("parties") or ()
         ),
     )
 
@@ -181,6 +184,7 @@ def wait(
     known: Optional[int] = None
     last = "unknown"
     while True:
+        asked = time.monotonic()
         left_ms = WAIT_MS if end is None else int((end - time.monotonic()) * 1000)
         try:
             p = Progress.from_json(ask(known, max(0, min(WAIT_MS, left_ms))))
@@ -194,6 +198,8 @@ def wait(
         down_since = None
         if on_progress is not None and (known is None or p.change != known):
             on_progress(p)
+        if p.change == known and time.monotonic() - asked < PAUSE_S:
+            time.sleep(PAUSE_S)
         known, last = p.change, p.status
         if p.ended:
             if check and p.status != "success":

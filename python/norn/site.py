@@ -143,9 +143,7 @@ class DataGroup(Group):
         body = {"namespace": namespace, "name": name, "path": path}
         return self._job(self._t.envelope("POST", "/v2/data/component/download", body=body))
 
-    def download(
-        self, namespace: str, name: str, path: Path, *, progress: Optional[TransferCallback] = None
-    ) -> int:
+    def download(self, namespace: str, name: str, path: Path, *, progress: Optional[TransferCallback] = None) -> int:
         """Saves a table as tar.gz with data/0.csv and data/0.meta, whole or not at all; its bytes."""
         q = {"namespace": namespace, "name": name}
         with self._t.open_file("/v2/data/download", query=q, progress=progress) as a:
@@ -274,9 +272,7 @@ class ProviderGroup(Group):
         provider_name: Optional[str] = None,
     ) -> bool:
         return bool(
-            self._t.post(
-                "/v2/provider/delete", name=name, version=version, device=device, provider_name=provider_name
-            )
+            self._t.post("/v2/provider/delete", name=name, version=version, device=device, provider_name=provider_name)
         )
 
     def components(self) -> JsonObject:
@@ -363,9 +359,7 @@ class AppGroup(Group):
         return list(self._t.get("/v2/app/site/query", party_id=party_id) or [])
 
     def create_partner(self, party_id: str, app_id: str, app_token: str) -> JsonObject:
-        return dict(
-            self._t.post("/v2/app/partner/create", party_id=party_id, app_id=app_id, app_token=app_token) or {}
-        )
+        return dict(self._t.post("/v2/app/partner/create", party_id=party_id, app_id=app_id, app_token=app_token) or {})
 
     def delete_partner(self, party_id: str) -> bool:
         return bool((self._t.post("/v2/app/partner/delete", party_id=party_id) or {}).get("status"))
@@ -420,9 +414,7 @@ class ServerGroup(Group):
         contains: Optional[str] = None,
     ) -> List[JsonObject]:
         """Who has changed what, newest first; `before` an audit_no for the next page."""
-        return list(
-            self._t.get("/v2/server/audit", limit=limit, before=before, app_id=app_id, contains=contains) or []
-        )
+        return list(self._t.get("/v2/server/audit", limit=limit, before=before, app_id=app_id, contains=contains) or [])
 
     def query_all(self) -> JsonObject:
         return dict(self._t.get("/v2/server/query/all") or {})

@@ -198,7 +198,13 @@ class Transport:
         }
 
     def _send(
-        self, method: str, path: str, pairs: Sequence[Tuple[str, str]], body: Any, content_type: Optional[str], timeout: float
+        self,
+        method: str,
+        path: str,
+        pairs: Sequence[Tuple[str, str]],
+        body: Any,
+        content_type: Optional[str],
+        timeout: float,
     ) -> requests.Response:
         headers = self._signed()
         if content_type is not None:
@@ -240,8 +246,9 @@ class Transport:
         body: Optional[Mapping[str, Any]] = None,
         idempotent: Optional[bool] = None,
         timeout: Optional[float] = None,
+        bare: bool = False,
     ) -> JsonObject:
-        """The whole answer, whose code is 0; anything else is raised.
+        """The whole answer, whose code is 0; anything else is raised. bare: only an error has a code.
 
         Only what may be done twice is tried again: GET, and what the caller calls idempotent.
         """
@@ -254,13 +261,13 @@ class Transport:
                 with self._send(
                     method, path, pairs, data, None if data is None else "application/json", timeout or self.timeout
                 ) as r:
-                    return self._envelope_of(r, method, path)
+                    return self._envelope_of(r, method, path, bare)
             except (ConnectionFailed, ServerUnavailable):
                 if not may_repeat or not self._again(attempt):
                     raise
             attempt += 1
 
-    def _envelope_of(self, r: requests.Response, method: str, path: str) -> JsonObject:
+    def _envelope_of(self, r: requests.Response, method: str, path: str, bare: bool = False) -> JsonObject:
         text = self._read(r, method, path)
         if r.status_code in RETRY_STATUSES:
             raise ConnectionFailed(f"{self.url} is not available: status {r.status_code}")
@@ -268,10 +275,14 @@ class Transport:
             value = json.loads(text)
         except ValueError:
             value = None
-        if not isinstance(value, dict):
+        code = value.get("code") if isinstance(value, dict) else None
+        if bare and r.status_code == 200 and isinstance(value, dict) and not isinstance(code, int):
+            return value
+        if not isinstance(value, dict) or not isinstance(code, int):
             shown = text[:120].decode(errors="replace")
-            raise ProtocolError(f"{method} {self.url}{path}: status {r.status_code}, not an answer of a node: {shown!r}")
-        code = value.get("code", 0 if r.status_code == 200 else -1)
+            raise ProtocolError(
+                f"{method} {self.url}{path}: status {r.status_code}, not an answer of a node: {shown!r}"
+            )
         if code != 0:
             raise from_envelope(value)
         return value
@@ -304,7 +315,7 @@ class Transport:
 
     def get_bare(self, path: str, /, **query: Value) -> JsonObject:
         """For the two routes whose answer stands in no envelope."""
-        return self.envelope("GET", path, query=query)
+        return self.envelope("GET", path, query=query, bare=True)
 
     def post(self, path: str, /, *, idempotent: bool = False, timeout: Optional[float] = None, **body: Any) -> Any:
         """The data of the answer; arguments that are None are not sent."""
@@ -323,7 +334,12 @@ class Transport:
             attempt += 1
 
     def send_file(
-        self, path: str, fields: Mapping[str, str], file_name: str, file: IO[bytes], progress: Optional[TransferCallback] = None
+        self,
+        path: str,
+        fields: Mapping[str, str],
+        file_name: str,
+        file: IO[bytes],
+        progress: Optional[TransferCallback] = None,
     ) -> JsonObject:
         """Sends a form with a file, in pieces; the whole answer."""
         form = FormBody(fields, file_name, file, progress)
@@ -346,7 +362,12 @@ class Transport:
         while True:
             try:
                 r = self._send(
-                    method, path, query_values(query or {}), data, None if data is None else "application/json", self.timeout
+                    method,
+                    path,
+                    query_values(query or {}),
+                    data,
+                    None if data is None else "application/json",
+                    self.timeout,
                 )
                 break
             except ConnectionFailed:
@@ -379,7 +400,11 @@ class FileAnswer:
     """A file on its way: readable once, in pieces."""
 
     def __init__(
-        self, pieces: Iterator[bytes], length: Optional[str], content_type: str, progress: Optional[TransferCallback] = None
+        self,
+        pieces: Iterator[bytes],
+        length: Optional[str],
+        content_type: str,
+        progress: Optional[TransferCallback] = None,
     ) -> None:
         self._pieces = pieces
         self.size: Optional[int] = int(length) if length and length.isdigit() else None

@@ -58,7 +58,9 @@ class Node:
                 for name, value in (answer[4] if len(answer) > 4 else {}).items():
                     self.send_header(name, value)
                 if status != 204:
-                    self.send_header("Content-Length", str(answer[3] if len(answer) > 3 and answer[3] is not None else len(body)))
+                    self.send_header(
+                        "Content-Length", str(answer[3] if len(answer) > 3 and answer[3] is not None else len(body))
+                    )
                 self.end_headers()
                 self.wfile.write(body)
                 if len(answer) > 3 and answer[3] is not None:

@@ -28,31 +28,58 @@ class Envelopes(unittest.TestCase):
             self.assertEqual((node.asked[0].method, node.asked[0].path), ("GET", "/v2/site/info/query"))
 
     def test_codes_become_exceptions(self):
-        for code, kind in ((1001, norn.NotFound), (5001, norn.InvalidParameter), (5003, norn.Unauthorized),
-                           (5005, norn.PermissionDenied), (7002, norn.Conflict), (9999, norn.ApiError)):
+        for code, kind in (
+            (1001, norn.NotFound),
+            (5001, norn.InvalidParameter),
+            (5003, norn.Unauthorized),
+            (5005, norn.PermissionDenied),
+            (7002, norn.Conflict),
+            (9999, norn.ApiError),
+        ):
             answer = {"code": code, "message": "no", "request_id": "r-1", "hint": "do that", "data": {"x": 1}}
             with self.subTest(code), Node(answer) as node, client(node) as c:
                 with self.assertRaises(kind) as caught:
                     c.site.info()
                 e = caught.exception
-                self.assertEqual((e.code, e.message, e.request_id, e.hint, e.data), (code, "no", "r-1", "do that", {"x": 1}))
+                self.assertEqual(
+                    (e.code, e.message, e.request_id, e.hint, e.data), (code, "no", "r-1", "do that", {"x": 1})
+                )
                 self.assertEqual(str(e), f"no (code {code}, request r-1); do that")
                 self.assertEqual(str(pickle.loads(pickle.dumps(e))), str(e))
 
     def test_fields_of_a_refused_parameter_are_named(self):
-        with Node({"code": 5001, "message": "Invalid request.",
-                   "data": {"json": {"job_id": ["Missing data for required field."]}}}) as node, client(node) as c:
+        with Node(
+            {
+                "code": 5001,
+                "message": "Invalid request.",
+                "data": {"json": {"job_id": ["Missing data for required field."]}},
+            }
+        ) as node, client(node) as c:
             with self.assertRaisesRegex(norn.InvalidParameter, "job_id: Missing data"):
                 c.job.stop("")
 
     def test_what_is_no_node_is_told_apart(self):
-        for answer in ((200, "text/html", b"<html>"), (200, "application/json", b"[1]"), (404, "text/plain", b"{}x"),
-                       (200, "application/json", b"\xff")):
+        for answer in (
+            (200, "text/html", b"<html>"),
+            (200, "application/json", b"[1]"),
+            (404, "text/plain", b"{}x"),
+            {"data": {}},
+            {"code": "0"},
+            (200, "application/json", b"\xff"),
+        ):
             with self.subTest(answer), Node(answer) as node, client(node) as c, self.assertRaises(norn.ProtocolError):
                 c.site.info()
 
+    def test_two_routes_have_no_envelope(self):
+        with Node({"code": [{"name": "t"}]}, {"code": 2000, "message": "No found task"}) as node, client(node) as c:
+            self.assertEqual(c.output.tables("j", "guest", "1", "t"), {"code": [{"name": "t"}]})
+            with self.assertRaises(norn.NotFound):
+                c.output.tables("j", "guest", "1", "t")
+
     def test_a_huge_answer_is_refused(self):
-        with mock.patch.object(transport, "ANSWER_MAX", 1000), Node({**OK, "data": "x" * 2000}) as node, client(node) as c:
+        with mock.patch.object(transport, "ANSWER_MAX", 1000), Node({**OK, "data": "x" * 2000}) as node, client(
+            node
+        ) as c:
             with self.assertRaisesRegex(norn.ProtocolError, "larger"):
                 c.site.info()
 
@@ -109,7 +136,9 @@ class Retries(unittest.TestCase):
             self.assertEqual(len(node.asked), 1)
 
     def test_a_submission_is_repeated_under_one_key(self):
-        with Node(None, {**OK, "job_id": "j1", "data": {"model_id": "m", "model_version": "0"}}) as node, client(node) as c:
+        with Node(None, {**OK, "job_id": "j1", "data": {"model_id": "m", "model_version": "0"}}) as node, client(
+            node
+        ) as c:
             job = c.job.submit({"dag": {}, "schema_version": "2.2.0"})
             self.assertEqual((job.id, job.model_id, job.model_version), ("j1", "m", "0"))
             one, two = (r.json["idempotency_key"] for r in node.asked)
@@ -131,7 +160,9 @@ class Retries(unittest.TestCase):
             s.bind(("127.0.0.1", 0))
             s.listen()
             url = f"http://127.0.0.1:{s.getsockname()[1]}"
-            with norn.Client(url, key_store="", retries=0, timeout=0.2) as c, self.assertRaises(norn.ConnectionTimedOut):
+            with norn.Client(url, key_store="", retries=0, timeout=0.2) as c, self.assertRaises(
+                norn.ConnectionTimedOut
+            ):
                 c.site.info()
 
 
@@ -165,8 +196,14 @@ class Signatures(unittest.TestCase):
         self.assertNotIn("hush", repr(c) + repr(c.transport))
 
     def test_wrong_set_ups(self):
-        for more in ({"app_id": "a"}, {"app_id": "a", "app_token": "x\ny"}, {"ca": "/no/such/file"}, {"timeout": 0},
-                     {"retries": -1}, {"user": "a\r\nb"}):
+        for more in (
+            {"app_id": "a"},
+            {"app_id": "a", "app_token": "x\ny"},
+            {"ca": "/no/such/file"},
+            {"timeout": 0},
+            {"retries": -1},
+            {"user": "a\r\nb"},
+        ):
             with self.subTest(more), self.assertRaises(norn.ConfigurationError):
                 norn.Client("http://127.0.0.1:1", key_store="", **more)
         for url in ("127.0.0.1:9380", "ftp://x", "http://", "http://x/?q"):
@@ -179,7 +216,9 @@ class Files(unittest.TestCase):
         content = os.urandom(300_000)
         moved = []
         with Node({**OK, "job_id": "j1"}) as node, client(node) as c:
-            job = c.data.upload(io.BytesIO(content), "n", 't"able', table_meta("id"), progress=lambda *x: moved.append(x))
+            job = c.data.upload(
+                io.BytesIO(content), "n", 't"able', table_meta("id"), progress=lambda *x: moved.append(x)
+            )
         self.assertEqual(job.id, "j1")
         r = node.asked[0]
         boundary = r.headers["Content-Type"].split("boundary=")[1].encode()
@@ -227,8 +266,10 @@ class Files(unittest.TestCase):
             list(form)
 
     def test_meta(self):
-        self.assertEqual(table_meta("id", "y", dtype="float64"), {
-            "sample_id_name": "id", "match_id_name": "id", "label_name": "y", "dtype": "float64"})
+        self.assertEqual(
+            table_meta("id", "y", dtype="float64"),
+            {"sample_id_name": "id", "match_id_name": "id", "label_name": "y", "dtype": "float64"},
+        )
         with self.assertRaisesRegex(norn.ConfigurationError, "lable_type"):
             table_meta("id", lable_type="int32")
 
@@ -260,8 +301,11 @@ def tar(*members, kind="gz"):
             m.size = len(content)
             t.addfile(m, io.BytesIO(content))
     data = out.getvalue()
-    return FileAnswer(iter([data[i:i + 1000] for i in range(0, len(data), 1000)]), str(len(data)),
-                      "application/gzip" if kind else "application/x-tar")
+    return FileAnswer(
+        iter([data[i : i + 1000] for i in range(0, len(data), 1000)]),
+        str(len(data)),
+        "application/gzip" if kind else "application/x-tar",
+    )
 
 
 class Archives(unittest.TestCase):
@@ -270,7 +314,9 @@ class Archives(unittest.TestCase):
 
     def test_rows(self):
         text = 'id,x\na,"1,5"\nb,"two\nlines"\n'.encode()
-        self.assertEqual(self.rows(tar(("data/0.csv", text))), [{"id": "a", "x": "1,5"}, {"id": "b", "x": "two\nlines"}])
+        self.assertEqual(
+            self.rows(tar(("data/0.csv", text))), [{"id": "a", "x": "1,5"}, {"id": "b", "x": "two\nlines"}]
+        )
 
     def test_bad_tables(self):
         for content in (b"", b"id,x\na\n", b'id,x\na,"b\n', b"id\n\xff\n"):
@@ -297,8 +343,14 @@ class Archives(unittest.TestCase):
 
     def test_nothing_is_written_elsewhere(self):
         link = {"type": tarfile.SYMTYPE, "linkname": "/etc"}
-        for members in ([("../x", b"")], [("/tmp/norn-x", b"")], [("a/../../x", b"")], [("l", b"", link)],
-                        [("d", b"", {"type": tarfile.CHRTYPE})], [(".", b"x")]):
+        for members in (
+            [("../x", b"")],
+            [("/tmp/norn-x", b"")],
+            [("a/../../x", b"")],
+            [("l", b"", link)],
+            [("d", b"", {"type": tarfile.CHRTYPE})],
+            [(".", b"x")],
+        ):
             with self.subTest(members), tempfile.TemporaryDirectory() as d:
                 inner = os.path.join(d, "inner")
                 os.mkdir(inner)
@@ -308,10 +360,24 @@ class Archives(unittest.TestCase):
 
 
 def progress(status="running", change=1, tasks=()):
-    return {**OK, "data": {"job": {"job_id": "j", "status": status, "progress": 40, "reason": None}, "change": change,
-                           "tasks": [{"task_name": n, "component": "c", "status": s, "attempt": a, "depends_on": [],
-                                      "parties": [{"role": "guest", "party_id": "1", "status": s, "elapsed_ms": None}]}
-                                     for n, s, a in tasks]}}
+    return {
+        **OK,
+        "data": {
+            "job": {"job_id": "j", "status": status, "progress": 40, "reason": None},
+            "change": change,
+            "tasks": [
+                {
+                    "task_name": n,
+                    "component": "c",
+                    "status": s,
+                    "attempt": a,
+                    "depends_on": [],
+                    "parties": [{"role": "guest", "party_id": "1", "status": s, "elapsed_ms": None}],
+                }
+                for n, s, a in tasks
+            ],
+        },
+    }
 
 
 class Waiting(unittest.TestCase):
@@ -357,10 +423,16 @@ class Printing(unittest.TestCase):
     def test_lines_for_changes_only(self):
         out = io.StringIO()
         p = norn.ProgressPrinter(out)
-        for v in (progress(tasks=[("a", "running", 0)]), progress(tasks=[("a", "running", 0)]),
-                  progress(tasks=[("a", "running", 1)]), progress("success", tasks=[("a\x1b[2J", "success", 1)])):
+        for v in (
+            progress(tasks=[("a", "running", 0)]),
+            progress(tasks=[("a", "running", 0)]),
+            progress(tasks=[("a", "running", 1)]),
+            progress("success", tasks=[("a\x1b[2J", "success", 1)]),
+        ):
             p(norn.Progress.from_json(v["data"]))
-        self.assertEqual(out.getvalue(), "a: running\na: running (attempt 2)\na?[2J: success (attempt 2)\njob j success\n")
+        self.assertEqual(
+            out.getvalue(), "a: running\na: running (attempt 2)\na?[2J: success (attempt 2)\njob j success\n"
+        )
 
     def test_nothing_but_on_a_terminal(self):
         out = io.StringIO()

@@ -7,10 +7,12 @@ from unittest import mock
 import norn
 from norn import keys
 
-TEXT = json.dumps({
-    "http://127.0.0.1:9380": {"app_id": "app1", "app_token": "hush1"},
-    "https://node.example/": {"app_id": "app2", "app_token": "hush2"},
-})
+TEXT = json.dumps(
+    {
+        "http://127.0.0.1:9380": {"app_id": "app1", "app_token": "hush1"},
+        "https://node.example/": {"app_id": "app2", "app_token": "hush2"},
+    }
+)
 
 
 class Keys(unittest.TestCase):
@@ -60,8 +62,12 @@ class Keys(unittest.TestCase):
             keys.find("http://127.0.0.1:9380", pipe)
 
     def test_what_is_wrong_is_told_without_the_token(self):
-        for text in ('{"http://127.0.0.1:9380": hush}', '["hush"]', '{"http://127.0.0.1:9380": "hush"}',
-                     '{"http://127.0.0.1:9380": {"app_id": 1, "app_token": "hush"}}'):
+        for text in (
+            '{"http://127.0.0.1:9380": hush}',
+            '["hush"]',
+            '{"http://127.0.0.1:9380": "hush"}',
+            '{"http://127.0.0.1:9380": {"app_id": 1, "app_token": "hush"}}',
+        ):
             self.write(text)
             with self.subTest(text), self.assertRaisesRegex(norn.ConfigurationError, "damaged") as caught:
                 keys.find("http://127.0.0.1:9380", self.path)

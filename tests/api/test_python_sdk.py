@@ -38,16 +38,22 @@ class Venv:
         ready = os.path.join(place, "ready")
         if not os.path.exists(ready):
             shutil.rmtree(place, ignore_errors=True)
-            for step in ([sys.executable, "-m", "venv", place],
-                         [python, "-m", "pip", "install", "-q", "requests", "setuptools", "wheel"]):
+            for step in (
+                [sys.executable, "-m", "venv", place],
+                [python, "-m", "pip", "install", "-q", "requests", "setuptools", "wheel"],
+            ):
                 r = cls.run(*step)
                 if r.returncode != 0:
-                    raise unittest.SkipTest("no Python packages can be fetched: " + (r.stderr.strip().splitlines() or ["?"])[-1])
+                    raise unittest.SkipTest(
+                        "no Python packages can be fetched: " + (r.stderr.strip().splitlines() or ["?"])[-1]
+                    )
             with open(ready, "w", encoding="utf-8"):
                 pass
         copy = os.path.join(harness.root_dir(), "python")  # building leaves files behind
         shutil.copytree(SDK, copy, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
-        r = cls.run(python, "-m", "pip", "install", "-q", "--no-build-isolation", "--no-deps", "--force-reinstall", copy)
+        r = cls.run(
+            python, "-m", "pip", "install", "-q", "--no-build-isolation", "--no-deps", "--force-reinstall", copy
+        )
         if r.returncode != 0:
             raise AssertionError("pip install ./python: " + r.stdout + r.stderr)
         return python
@@ -74,15 +80,26 @@ def use_sdk():
 
 class Package(unittest.TestCase):
     def test_its_own_tests_pass(self):
-        r = subprocess.run([Venv.get(), "-B", "-m", "unittest", "discover", "-s", os.path.join(SDK, "tests"), "-t", SDK],
-                           capture_output=True, text=True, check=False, cwd=harness.root_dir(),
-                           env={**harness.child_env(), "PYTHONDONTWRITEBYTECODE": "1"})
+        r = subprocess.run(
+            [Venv.get(), "-B", "-m", "unittest", "discover", "-s", os.path.join(SDK, "tests"), "-t", SDK],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=harness.root_dir(),
+            env={**harness.child_env(), "PYTHONDONTWRITEBYTECODE": "1"},
+        )
         self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
         self.assertRegex(r.stderr, r"Ran [1-9]\d* tests")
 
     def test_the_example_is_tested(self):
-        r = subprocess.run([Venv.get(), "-B", "-m", "unittest"], capture_output=True, text=True, check=False, cwd=EXAMPLE,
-                           env=harness.child_env())
+        r = subprocess.run(
+            [Venv.get(), "-B", "-m", "unittest"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=EXAMPLE,
+            env=harness.child_env(),
+        )
         self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
         self.assertRegex(r.stderr, r"Ran [1-9]\d* tests")
 
@@ -91,7 +108,9 @@ class Package(unittest.TestCase):
             listed = set(f.read().split())
         for top in (SDK, EXAMPLE):
             for base, directories, files in os.walk(top):
-                directories[:] = [d for d in directories if d not in ("__pycache__", "build") and not d.endswith(".egg-info")]
+                directories[:] = [
+                    d for d in directories if d not in ("__pycache__", "build") and not d.endswith(".egg-info")
+                ]
                 for name in files:
                     path = os.path.relpath(os.path.join(base, name), harness.SRC)
                     if path != "python/python.am":
@@ -103,16 +122,26 @@ class Package(unittest.TestCase):
             r = Venv.run(python, "-m", "pip", "install", "-q", "mypy", "types-requests")
             if r.returncode != 0:
                 self.skipTest("mypy cannot be fetched")
-        r = Venv.run(python, "-m", "mypy", "--strict", "--cache-dir", os.path.join(harness.root_dir(), "mypy"),
-                     "-p", "norn")
+        r = Venv.run(
+            python, "-m", "mypy", "--strict", "--cache-dir", os.path.join(harness.root_dir(), "mypy"), "-p", "norn"
+        )
         self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
-        r = Venv.run(python, "-m", "mypy", "--strict", "--cache-dir", os.path.join(harness.root_dir(), "mypy"),
-                     os.path.join(EXAMPLE, "column_statistics.py"))
+        r = Venv.run(
+            python,
+            "-m",
+            "mypy",
+            "--strict",
+            "--cache-dir",
+            os.path.join(harness.root_dir(), "mypy"),
+            os.path.join(EXAMPLE, "column_statistics.py"),
+        )
         self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
 
     def test_a_component_needs_the_standard_library_only(self):
-        code = ("import sys\nimport norn.component, norn.component.testing\n"
-                "sys.exit(sorted({'requests', 'urllib3', 'pandas'} & set(sys.modules)) or 0)")
+        code = (
+            "import sys\nimport norn.component, norn.component.testing\n"
+            "sys.exit(sorted({'requests', 'urllib3', 'pandas'} & set(sys.modules)) or 0)"
+        )
         r = Venv.run(Venv.get(), "-c", code)
         self.assertEqual(r.returncode, 0, r.stderr)
 
@@ -144,9 +173,16 @@ def definition(parties=("guest",), provider="people:*@local", **parameters):
             "tasks": {
                 "load": {"component_ref": "reader", "parameters": {"namespace": "test", "name": "people"}},
                 "describe": {
-                    "component_ref": "column_statistics", "conf": {"provider": provider}, "parameters": parameters,
-                    "inputs": {"data": {"input_data": {"task_output_artifact": {
-                        "producer_task": "load", "output_artifact_key": "output_data"}}}},
+                    "component_ref": "column_statistics",
+                    "conf": {"provider": provider},
+                    "parameters": parameters,
+                    "inputs": {
+                        "data": {
+                            "input_data": {
+                                "task_output_artifact": {"producer_task": "load", "output_artifact_key": "output_data"}
+                            }
+                        }
+                    },
                 },
             },
         },
@@ -160,6 +196,7 @@ class Sdk(FederationTest):
     def setUpClass(cls):
         use_sdk()
         import norn
+
         cls.norn = norn
         super().setUpClass()
         try:
@@ -170,14 +207,36 @@ class Sdk(FederationTest):
                 path = os.path.join(site.dir, "people.csv")
                 cls.columns[site.name] = write_table(path, ROWS[site.name], i)
                 moved = []
-                job = client.data.upload(path, "test", "people", norn.site.table_meta("id", dtype="float64"),
-                                         progress=lambda done, total, seen=moved: seen.append((done, total)))
+                job = client.data.upload(
+                    path,
+                    "test",
+                    "people",
+                    norn.site.table_meta("id", dtype="float64"),
+                    progress=lambda done, total, seen=moved: seen.append((done, total)),
+                )
                 size = os.path.getsize(path)
                 assert moved[-1] == (size, size), moved[-3:]
                 job.wait(60)
-                r = subprocess.run([Venv.get(), "-B", "-m", "norn.component", "register", "column_statistics", "--path", EXAMPLE,
-                                    "--name", "people", "--url", site.url],
-                                   capture_output=True, text=True, check=False, env=harness.child_env())
+                r = subprocess.run(
+                    [
+                        Venv.get(),
+                        "-B",
+                        "-m",
+                        "norn.component",
+                        "register",
+                        "column_statistics",
+                        "--path",
+                        EXAMPLE,
+                        "--name",
+                        "people",
+                        "--url",
+                        site.url,
+                    ],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    env=harness.child_env(),
+                )
                 assert r.returncode == 0, r.stderr
                 assert r.stdout == "registered people:1.0.0@local: column_statistics\n", r.stdout
         except BaseException:
@@ -228,14 +287,26 @@ class Sdk(FederationTest):
         self.assertIn(f"described 2 columns of {ROWS['guest']} rows", text)
 
     def test_the_example_runs_as_its_readme_says(self):
-        r = self.guest.norn("data", "upload", os.path.join(EXAMPLE, "people.csv"), "--namespace", "demo", "--name", "people", "--id", "id")
+        r = self.guest.norn(
+            "data",
+            "upload",
+            os.path.join(EXAMPLE, "people.csv"),
+            "--namespace",
+            "demo",
+            "--name",
+            "people",
+            "--id",
+            "id",
+        )
         self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
         r = self.guest.norn("run", os.path.join(EXAMPLE, "job.yaml"), "--id-file", "example.id")
         self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
         with open(os.path.join(self.guest.dir, "example.id"), encoding="utf-8") as f:
             job = self.client.job.get(f.read().strip())
         self.assertEqual({m["name"]: m["data"] for m in job.metrics("describe", "guest", GUEST)}["rows"], 4)
-        r = self.guest.norn("run", os.path.join(EXAMPLE, "job.yaml"), "--set", "dag.tasks.describe.parameters.least_rows=100")
+        r = self.guest.norn(
+            "run", os.path.join(EXAMPLE, "job.yaml"), "--set", "dag.tasks.describe.parameters.least_rows=100"
+        )
         self.assertEqual(r.returncode, 1)
         self.assertIn("the table has 4 rows, fewer than least_rows 100", r.stdout + r.stderr)
 
@@ -252,8 +323,17 @@ class Sdk(FederationTest):
         d["dag"]["tasks"]["again"] = json.loads(json.dumps(d["dag"]["tasks"]["describe"]))
         source = d["dag"]["tasks"]["again"]["inputs"]["data"]["input_data"]["task_output_artifact"]
         source.update(producer_task="describe", output_artifact_key="output_data")
-        d["dag"]["tasks"]["scale"] = {"component_ref": "feature_scale", "stage": "train", "inputs": {"data": {"train_data": {
-            "task_output_artifact": {"producer_task": "describe", "output_artifact_key": "output_data"}}}}}
+        d["dag"]["tasks"]["scale"] = {
+            "component_ref": "feature_scale",
+            "stage": "train",
+            "inputs": {
+                "data": {
+                    "train_data": {
+                        "task_output_artifact": {"producer_task": "describe", "output_artifact_key": "output_data"}
+                    }
+                }
+            },
+        }
         job = self.client.job.submit(d)
         job.wait(120)
         rows = {r["column"]: r for r in job.rows("again", "guest", GUEST, "output_data")}
@@ -271,7 +351,9 @@ class Sdk(FederationTest):
 
     def test_failures_say_what_is_wrong(self):
         error, text = self.failure(columns=["hight"])
-        self.assertEqual(error, "parameter columns: the table has no column 'hight' of numbers (it has: height, weight)")
+        self.assertEqual(
+            error, "parameter columns: the table has no column 'hight' of numbers (it has: height, weight)"
+        )
         self.assertIn("describe", text)
         error, _ = self.failure(least_rows=ROWS["guest"] + 1)
         self.assertEqual(error, f"the table has {ROWS['guest']} rows, fewer than least_rows {ROWS['guest'] + 1}")
@@ -421,8 +503,9 @@ class Sdk(FederationTest):
             job.wait(60)
 
     def test_wait_outlives_a_restart_of_the_node(self):
-        job = self.client.job.submit(harness.job({"a": noop(sleep_ms=3000), "b": noop(after="a")}, parties=("guest",),
-                                                 auto_retries=2))
+        job = self.client.job.submit(
+            harness.job({"a": noop(sleep_ms=3000), "b": noop(after="a")}, parties=("guest",), auto_retries=2)
+        )
         ended = []
         news = threading.Event()
 
@@ -451,11 +534,17 @@ class Signed(FederationTest):
     def setUpClass(cls):
         use_sdk()
         import norn
+
         cls.norn = norn
         super().setUpClass()
         node = cls.guest.nodes[0]
-        r = subprocess.run([harness.program("nornd"), "--config", node.conf_file, "--create-admin", "root"],
-                           capture_output=True, text=True, check=False, env=harness.child_env())
+        r = subprocess.run(
+            [harness.program("nornd"), "--config", node.conf_file, "--create-admin", "root"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=harness.child_env(),
+        )
         assert r.returncode == 0, r.stderr
         app_id, token = [line.split(":", 1)[1].strip() for line in r.stdout.splitlines()][:2]
         cls.key = {"app_id": app_id, "app_token": token}
@@ -480,7 +569,9 @@ class Signed(FederationTest):
             with self.assertRaises(self.norn.Unauthorized) as caught:
                 c.site.info()
             self.assertEqual(caught.exception.code, 5003)
-        with self.norn.Client(self.guest.url, app_id="stranger", app_token="x") as c, self.assertRaises(self.norn.PermissionDenied):
+        with self.norn.Client(self.guest.url, app_id="stranger", app_token="x") as c, self.assertRaises(
+            self.norn.PermissionDenied
+        ):
             c.site.info()
 
     def test_the_key_store(self):
@@ -505,8 +596,10 @@ class Signed(FederationTest):
         self.assertEqual(self.admin.app.query_client(app_id=made["app_id"])[0]["app_name"], "someone")
         self.assertIn(made["app_id"], [a["app_id"] for a in self.admin.app.list()])
         self.admin.permission.grant_resource("777", components=["psi"], datasets=[{"namespace": "n", "name": "t"}])
-        self.assertEqual(self.admin.permission.query_resource("777"),
-                         {"component": ["psi"], "dataset": [{"name": "t", "namespace": "n"}]})
+        self.assertEqual(
+            self.admin.permission.query_resource("777"),
+            {"component": ["psi"], "dataset": [{"name": "t", "namespace": "n"}]},
+        )
         self.admin.permission.delete_resource("777", components=["psi"])
         self.assertEqual(self.admin.permission.query_resource("777")["component"], [])
         self.assertTrue(self.admin.permission.delete(made["app_id"], "client"))
@@ -520,11 +613,17 @@ class Https(FederationTest):
     def test_an_authority_is_needed(self):
         use_sdk()
         import norn
+
         fed = self.fed
         place = os.path.join(fed.dir, "https")
         tls = harness.make_cert(fed.ca_dir, "guest", [GUEST], place)
-        site = harness.Site("guest", os.path.join(fed.dir, "guest"), fed.ca_dir, [GUEST],
-                            conf={"http.tls_cert": tls["cert"], "http.tls_key": tls["key"]})
+        site = harness.Site(
+            "guest",
+            os.path.join(fed.dir, "guest"),
+            fed.ca_dir,
+            [GUEST],
+            conf={"http.tls_cert": tls["cert"], "http.tls_key": tls["key"]},
+        )
         self.addCleanup(site.kill)
         site.nodes[0].start()
         url = f"https://127.0.0.1:{site.nodes[0].port}"

@@ -4,15 +4,16 @@
     from norn.component import DataInput, DataOutput, Param, Task, component, main
 
     @component(roles=["guest", "host"], version="1.0.0")
-    def row_count(task: Task, input_data: DataInput, *, least: Annotated[int, Param("rows wanted", minimum=0)] = 1) -> None:
+    def row_count(task: Task, input_data: DataInput, *, times: Annotated[int, Param(minimum=1)] = 1) -> None:
         "Counts the rows of a table."
-        task.metric("rows", len(input_data))
+        task.metric("rows", times * len(input_data))
 
     if __name__ == "__main__":
         main()
 
-The first argument is the task; arguments typed DataInput, DataOutput, ModelInput, ModelOutput are artifacts (Optional[...]:
-may be left out; list[...]: any number); keyword-only arguments are parameters, their types checked before the call.
+The first argument is the task; arguments typed DataInput, DataOutput, ModelInput, ModelOutput are artifacts
+(Optional[...]: may be left out; list[...]: any number); keyword-only arguments are parameters, their types checked
+before the call.
 
 A site learns of the component by `python -m norn.component register MODULE`, and then runs `python -m MODULE component
 execute ...` for each task. norn.component.testing runs it without a node.

@@ -19,9 +19,14 @@ class ModuleError(NornError):
     """The module cannot be loaded, or is no component program."""
 
 
-def registration(module: str, *, name: Optional[str], version: Optional[str], python: str, path: Sequence[str]) -> Dict[str, Any]:
+def registration(
+    module: str, *, name: Optional[str], version: Optional[str], python: str, path: Sequence[str]
+) -> Dict[str, Any]:
     """The body of POST /v2/provider/register."""
     directories = [os.path.abspath(p) for p in path]
+    for d in directories:
+        if os.pathsep in d:
+            raise ModuleError(f"directory {d}: its name must not hold '{os.pathsep}'")
     sys.path[:0] = directories
     before = set(registered)
     try:
@@ -46,13 +51,17 @@ def registration(module: str, *, name: Optional[str], version: Optional[str], py
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m norn.component")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command, text in (("describe", "print what the registration of a module's components needs"),
-                          ("register", "register a module's components at a node")):
+    for command, text in (
+        ("describe", "print what the registration of a module's components needs"),
+        ("register", "register a module's components at a node"),
+    ):
         p = commands.add_parser(command, help=text, description=text)
         p.add_argument("module", help="the module, as in python -m MODULE")
         p.add_argument("--name", help="of the provider (the last part of the module's name)")
         p.add_argument("--version", help="of the provider (that of the first component)")
-        p.add_argument("--path", action="append", help="a directory where the module is, may be repeated (the current one)")
+        p.add_argument(
+            "--path", action="append", help="a directory where the module is, may be repeated (the current one)"
+        )
         p.add_argument("--python", default=sys.executable, help="the interpreter that the site is to use (%(default)s)")
         if command == "register":
             p.add_argument("--url", help="the node ($NORN_URL, http://127.0.0.1:9380)")

@@ -224,9 +224,7 @@ class Table:
         for d in described:
             if not isinstance(d, dict) or not isinstance(d.get("name"), str):
                 raise DataError(f"{self._what()}: a field of its schema has no name")
-            fields.append(
-                Field(d["name"], str(d.get("dtype")), str(d.get("property")), d.get("anonymous_name"))
-            )
+            fields.append(Field(d["name"], str(d.get("dtype")), str(d.get("property")), d.get("anonymous_name")))
         return fields
 
     def _raw_fields(self) -> List[Field]:
@@ -236,9 +234,7 @@ class Table:
             raise DataError(f"{self._what()}: the table has no header line")
         sample = self._schema.get("sample_id_name")
         label = self._schema.get("label_name")
-        return [
-            Field(n, "str", "sample_id" if n == sample else "label" if n == label else "column") for n in header
-        ]
+        return [Field(n, "str", "sample_id" if n == sample else "label" if n == label else "column") for n in header]
 
     def _open_csv(self) -> IO[str]:
         if csv.field_size_limit() < FIELD_MAX:

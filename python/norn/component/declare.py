@@ -350,7 +350,15 @@ def _build(
         else:
             artifacts.append(_artifact(where, a, hints[a.name], roles, stages))
     return Component(
-        name, function, version, description, roles, stages, tuple(parameters), tuple(artifacts), tuple(a.name for a in artifacts)
+        name,
+        function,
+        version,
+        description,
+        roles,
+        stages,
+        tuple(parameters),
+        tuple(artifacts),
+        tuple(a.name for a in artifacts),
     )
 
 
@@ -419,7 +427,9 @@ def _parameter(where: str, a: inspect.Parameter, hint: Any) -> Parameter:
         kind = object
         nullable = True
     if kind not in _TYPE_NAMES:
-        raise DeclarationError(f"{where}: type {kind} is not supported; str, bool, int, float, list, dict, Literal, Any are")
+        raise DeclarationError(
+            f"{where}: type {kind} is not supported; str, bool, int, float, list, dict, Literal, Any are"
+        )
     required = a.default is inspect.Parameter.empty
     default = None if required else a.default
     p = Parameter(a.name, _TYPE_NAMES[kind], required, default, nullable, param, item, choices)
@@ -431,7 +441,9 @@ def _parameter(where: str, a: inspect.Parameter, hint: Any) -> Parameter:
     return p
 
 
-def _artifact(where: str, a: inspect.Parameter, hint: Any, roles: Tuple[str, ...], stages: Tuple[str, ...]) -> ArtifactSpec:
+def _artifact(
+    where: str, a: inspect.Parameter, hint: Any, roles: Tuple[str, ...], stages: Tuple[str, ...]
+) -> ArtifactSpec:
     kind, extras, nullable = _split(hint)
     multi = typing.get_origin(kind) is list
     if multi:
@@ -454,6 +466,13 @@ def _artifact(where: str, a: inspect.Parameter, hint: Any, roles: Tuple[str, ...
     if partial and not nullable:
         raise DeclarationError(f"{where} is not there in every role and stage, so its type must be Optional[...]")
     return ArtifactSpec(
-        a.name, direction, group, types, nullable and not (partial and a.default is inspect.Parameter.empty), multi,
-        art.roles or roles, art.stages or stages, art.help,
+        a.name,
+        direction,
+        group,
+        types,
+        nullable and not (partial and a.default is inspect.Parameter.empty),
+        multi,
+        art.roles or roles,
+        art.stages or stages,
+        art.help,
     )

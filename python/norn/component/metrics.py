@@ -30,9 +30,7 @@ class Metrics:
             except TaskConfigurationError as e:
                 raise TaskConfigurationError(f"metric artifact: {e}") from e
 
-    def add(
-        self, name: str, kind: Optional[str], groups: Sequence[str], axis: Optional[str], data: Any
-    ) -> None:
+    def add(self, name: str, kind: Optional[str], groups: Sequence[str], axis: Optional[str], data: Any) -> None:
         if not name or len(name) > 200:
             raise DataError(f"metric name {name[:60]!r} must have 1 to 200 characters")
         record = {

@@ -92,9 +92,7 @@ class Task:
 
     # ---- metrics
 
-    def metric(
-        self, name: str, value: Any, *, type: Optional[str] = None, groups: Sequence[str] = ()
-    ) -> None:
+    def metric(self, name: str, value: Any, *, type: Optional[str] = None, groups: Sequence[str] = ()) -> None:
         """Reports a metric: a number, or anything that is JSON. groups: a path it belongs to."""
         self._metrics.add(name, type, groups, None, value)
 
@@ -149,7 +147,9 @@ class Task:
             conf = _get(fed, "metadata.norn_config")
             url = _get(conf, "url")
             if _get(fed, "type") != "norn" or not isinstance(url, str):
-                raise TaskConfigurationError("conf.federation is not of type norn with the node's url: no messages here")
+                raise TaskConfigurationError(
+                    "conf.federation is not of type norn with the node's url: no messages here"
+                )
             limit = _get(conf, "timeout_s")
             timeout = limit if isinstance(limit, int) else TIMEOUT_S
             self._channel = NodeChannel(
@@ -308,7 +308,9 @@ def execute(
     try:
         name = _text(config, "component")
         if name not in components:
-            raise TaskConfigurationError(f"there is no component '{name[:60]}' (known: {', '.join(components) or 'none'})")
+            raise TaskConfigurationError(
+                f"there is no component '{name[:60]}' (known: {', '.join(components) or 'none'})"
+            )
         task = Task(components[name], config, channel)
         task.log(f"{name} {task.stage} started")
         result = task.run()
