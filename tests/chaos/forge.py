@@ -69,8 +69,10 @@ def missed(checker):
     forger = checker.world.sites["guest"]
     others = [s for s in checker.sites if s.name != forger.name]
 
-    def noticed(rule, samples=checker.samples):
-        again = Checker(checker.world, checker.clients, samples, [Site(forger), *others])
+    def noticed(rule, samples=None):
+        """Of forged samples, or of the databases, which are then read again."""
+        sites = checker.sites if samples else [Site(forger), *others]
+        again = Checker(checker.world, checker.clients, samples or checker.samples, sites)
         return any(True for _ in getattr(again, rule)())
 
     out = []
