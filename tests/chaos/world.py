@@ -139,6 +139,14 @@ class World:
                 site.locks[k].release()
         return None
 
+    @staticmethod
+    def end_in_order(node):
+        try:
+            node.stop(READY_S)
+        except AssertionError:
+            if node.process.returncode != -signal.SIGTERM:  # it had only begun to start, and had nothing to end
+                raise
+
     def kill_node(self, site, node, pause_s, in_order=False):
         s = self.sites[site]
         k = self.pick_node(s, node)
@@ -147,7 +155,7 @@ class World:
         try:
             s.wanted[k] = False
             if in_order:
-                s.nodes[k].stop(READY_S)
+                self.end_in_order(s.nodes[k])
             else:
                 self.kills.append((s.nodes[k].name, time.time()))
                 s.nodes[k].kill()
