@@ -5,6 +5,7 @@
 #include "base/js.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/keys.h"
 #include "net/http.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -132,14 +133,15 @@ static void run_loop(struct call *call)
 		event_free(interrupt);
 }
 
-static bool perform(struct call *call, const char *method, const char *url, const char *body,
-		    struct err *e)
+static bool perform_with(struct call *call, const char *method, const char *url, const char *body,
+			 char **headers, struct tls_ctx *tls, struct err *e)
 {
 	struct cli *c = call->cli;
 	struct http_client *client;
 	struct http_call hc = {
 	    .method = method,
 	    .url = url,
+	    .headers = (const char *const *)headers,
 	    .body = body,
 	    .body_len = body != NULL ? strlen(body) : 0,
 	    .timeout_ms = c->timeout_ms,
@@ -151,7 +153,7 @@ static bool perform(struct call *call, const char *method, const char *url, cons
 	call->base = event_base_new();
 	if (call->base == NULL)
 		return err_set(e, ERR_INTERNAL, "no event loop");
-	client = http_client_new(call->base, NULL, 1, e);
+	client = http_client_new(call->base, tls, 1, e);
 	if (client == NULL) {
 		event_base_free(call->base);
 		return false;
@@ -176,6 +178,28 @@ static bool perform(struct call *call, const char *method, const char *url, cons
 		return err_prefix(e, "%s", c->url);
 	}
 	return true;
+}
+
+static bool perform(struct call *call, const char *method, const char *url, const char *body,
+		    struct err *e)
+{
+	struct cli *c = call->cli;
+	struct tls_ctx *tls = NULL;
+	char **headers;
+
+	if (!keys_sign(c, &headers, e))
+		return false;
+	if (str_starts(url, "https://")) {
+		tls = tls_ctx_new_client(c->ca[0] != '\0' ? c->ca : NULL, e);
+		if (tls == NULL) {
+			free(headers);
+			return false;
+		}
+	}
+	bool ok = perform_with(call, method, url, body, headers, tls, e);
+	tls_ctx_free(tls);
+	free(headers);
+	return ok;
 }
 
 /* The envelope of an answer, when its code is 0. */

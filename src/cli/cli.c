@@ -8,6 +8,7 @@
 #include "cli/text.h"
 #include <langinfo.h>
 #include <locale.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 
 static const struct cli_opt global_opts[] = {
     {"--url", "URL", "node to talk to", false},
+    {"--ca", "FILE", "CA of an https node's certificate", false},
     {"--json", NULL, "print the answer as JSON", false},
     {"--timeout", "SECONDS", "how long one call may take", false},
     {"--no-color", NULL, "no colours", false},
@@ -35,6 +37,7 @@ struct words {
 	bool version;
 	bool no_color;
 	const char *url;
+	const char *ca;
 };
 
 const char *cli_value(const struct cli *c, const char *name)
@@ -143,31 +146,52 @@ void cli_print_json(const json_t *v)
 	putchar('\n');
 }
 
-static bool url_from_file(char *out, size_t size, struct err *e)
+char *cli_config_path(const char *name)
 {
 	const char *dir = getenv("XDG_CONFIG_HOME");
 	const char *home = getenv("HOME");
-	char *path = NULL;
+
+	if (dir != NULL && dir[0] != '\0')
+		return mem_printf("%s/norn/%s", dir, name);
+	if (home != NULL && home[0] != '\0')
+		return mem_printf("%s/.config/norn/%s", home, name);
+	return NULL;
+}
+
+/* A text of client.yaml; "" when it is not there. */
+static bool from_file(const char *key, bool required, char *out, size_t size, struct err *e)
+{
+	char *path = cli_config_path("client.yaml");
 	json_t *v = NULL;
 	bool ok = true;
 
-	if (dir != NULL && dir[0] != '\0')
-		path = mem_printf("%s/norn/client.yaml", dir);
-	else if (home != NULL && home[0] != '\0')
-		path = mem_printf("%s/.config/norn/client.yaml", home);
 	if (path != NULL && fs_exists(path)) {
 		v = js_load_file(path, &js_limits_default, e);
 		if (v == NULL)
 			ok = false;
-		else if (js_str(v, "url", NULL) == NULL)
+		else if (required && js_str(v, key, NULL) == NULL)
 			ok = err_set(e, ERR_CONFIG, "%s: expected a line 'url: http://HOST:PORT'",
 				     path);
-		else if (!str_copy(out, size, js_str(v, "url", "")))
-			ok = err_set(e, ERR_CONFIG, "%s: url is too long", path);
+		else if (!str_copy(out, size, js_str(v, key, "")))
+			ok = err_set(e, ERR_CONFIG, "%s: %s is too long", path, key);
 	}
 	json_decref(v);
 	free(path);
 	return ok;
+}
+
+bool cli_find_ca(const char *given, char *out, size_t size, struct err *e)
+{
+	const char *env = getenv("NORN_CA");
+
+	out[0] = '\0';
+	if (given == NULL && env != NULL && env[0] != '\0')
+		given = env;
+	if (given == NULL)
+		return from_file("ca", false, out, size, e);
+	if (!str_copy(out, size, given))
+		return err_set(e, ERR_USAGE, "the name of the CA file is too long");
+	return true;
 }
 
 bool cli_find_url(const char *given, char *out, size_t size, struct err *e)
@@ -186,7 +210,7 @@ bool cli_find_url(const char *given, char *out, size_t size, struct err *e)
 			return err_set(e, ERR_USAGE, "%s is too long", source);
 	} else {
 		source = "client.yaml";
-		if (!url_from_file(out, size, e))
+		if (!from_file("url", true, out, size, e))
 			return false;
 		if (out[0] == '\0' && !str_copy(out, size, DEFAULT_URL))
 			return err_set(e, ERR_INTERNAL, "the default URL does not fit");
@@ -278,6 +302,8 @@ static bool set_global(struct cli *c, struct words *w, const char *name, const c
 
 	if (str_eq(name, "--url")) {
 		w->url = value;
+	} else if (str_eq(name, "--ca")) {
+		w->ca = value;
 	} else if (str_eq(name, "--json")) {
 		c->json = true;
 	} else if (str_eq(name, "--no-color")) {
@@ -425,9 +451,11 @@ int cli_main(int argc, char **argv)
 				 c.cmd->group[0] ? " " : "", c.cmd->name, c.cmd->args);
 	for (int i = 0; i < c.n_args; i++)
 		c.args[i] = w.word[first + i];
-	if (!cli_find_url(w.url, c.url, sizeof(c.url), &e))
+	if (!cli_find_url(w.url, c.url, sizeof(c.url), &e) ||
+	    !cli_find_ca(w.ca, c.ca, sizeof(c.ca), &e))
 		return cli_fail(&c, &e);
 	status = c.cmd->run(&c);
+	OPENSSL_cleanse(c.app_token, sizeof(c.app_token));
 	if (fflush(stdout) != 0 && status == CLI_OK)
 		status = CLI_FAILED;
 	return status;

@@ -67,8 +67,12 @@ struct cli {
 	int n_opts;
 	bool json;
 	char url[CLI_URL_MAX]; /* of the node, without a trailing slash */
-	int timeout_ms;        /* of one call; 0: the client's default */
-	bool out_tty;          /* standard output is a terminal */
+	char ca[CLI_URL_MAX];  /* file of the CA of an https node; "": the system's */
+	bool key_looked_for;   /* the next two are known */
+	char app_id[65];       /* "": requests are not signed */
+	char app_token[129];
+	int timeout_ms; /* of one call; 0: the client's default */
+	bool out_tty;   /* standard output is a terminal */
 	bool color;
 	bool utf8;
 	/* Called about twice a second while a call waits; may be NULL. */
@@ -107,5 +111,9 @@ void cli_help_cmd(FILE *f, const struct cli_cmd *cmd);
 
 /* From the environment and ~/.config/norn/client.yaml; an explicit text comes first. */
 MUST_CHECK bool cli_find_url(const char *given, char *out, size_t size, struct err *e);
+/* The same for the CA file; "" when none is given. */
+MUST_CHECK bool cli_find_ca(const char *given, char *out, size_t size, struct err *e);
+/* A file of that name in ~/.config/norn, or NULL when there is no home; to be freed. */
+char *cli_config_path(const char *name);
 
 #endif

@@ -138,6 +138,62 @@ static int server_ready(struct cli *c)
 	return ready ? CLI_OK : CLI_FAILED;
 }
 
+static void print_audit(const struct cli *c, const json_t *rows)
+{
+	static const char *const heads[] = {"time", "app",   "user",  "from",
+					    "code", "route", "object"};
+	struct table *t = table_new(heads, sizeof(heads) / sizeof(heads[0]));
+	char when[32];
+	json_t *row;
+	size_t i;
+
+	json_array_foreach (rows, i, row) {
+		text_time(js_int(row, "at_ms", 0), when, sizeof(when));
+		table_cell(t, when);
+		table_cell(t, js_str(row, "app_id", "-"));
+		table_cell(t, js_str(row, "user_name", ""));
+		table_cell(t, js_str(row, "remote", ""));
+		if (json_is_integer(json_object_get(row, "code")))
+			table_cellf(t, "%lld", (long long)js_int(row, "code", 0));
+		else
+			table_cell(t, "-");
+		table_cell(t, js_str(row, "path", ""));
+		table_cell(t, js_str(row, "object", ""));
+	}
+	table_print(t, stdout, cmd_table_width(c), c->utf8);
+	table_free(t);
+}
+
+static int server_audit(struct cli *c)
+{
+	int64_t limit = 100;
+	char number[24];
+	struct err e = {0};
+
+	if (!cli_int(c, "--limit", 1, 1000, &limit, &e))
+		return cli_fail(c, &e);
+	snprintf(number, sizeof(number), "%lld", (long long)limit);
+	const char *query[] = {"limit",    number,
+			       "before",   cli_value(c, "--before"),
+			       "app_id",   cli_value(c, "--app"),
+			       "contains", cli_value(c, "--contains"),
+			       NULL};
+	json_t *data = call_get_data(c, "/v2/server/audit", query, &e);
+	if (data == NULL)
+		return cli_fail(c, &e);
+	if (!c->json)
+		print_audit(c, data);
+	return cmd_done(c, data);
+}
+
+static const struct cli_opt audit_opts[] = {
+    {"--limit", "N", "at most so many, the newest first (100)", false},
+    {"--before", "NUMBER", "older than this audit_no", false},
+    {"--app", "APP", "of this app", false},
+    {"--contains", "TEXT", "whose object or route contains this", false},
+    {NULL, NULL, NULL, false},
+};
+
 static const struct cli_opt ready_opts[] = {
     {"--wait", "SECONDS", "try again until then", false},
     {NULL, NULL, NULL, false},
@@ -153,6 +209,11 @@ static const struct cli_cmd cmds[] = {
     {"server", "ready", "", 0, 0, ready_opts, "ask whether the node can work",
      "The exit status is 0 when it can, 1 when it cannot now, 3 when no node answers.",
      "norn server ready --wait 30", server_ready},
+    {"server", "audit", "", 0, 0, audit_opts, "list the changes made through the API",
+     "When, by which app and user, from which address, with which code. A code of - is a change "
+     "that\n"
+     "was under way when its node died.",
+     "norn server audit --contains 202601312359590000010", server_audit},
 };
 
 const struct cli_group cmds_server = {"server", "nodes and resources of this site", cmds,

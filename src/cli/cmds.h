@@ -14,6 +14,8 @@ extern const struct cli_group cmds_model;
 extern const struct cli_group cmds_site;
 extern const struct cli_group cmds_server;
 extern const struct cli_group cmds_component;
+extern const struct cli_group cmds_permission;
+extern const struct cli_group cmds_client;
 
 /* Functions of commands that stand in cmd_top.c's table but in files of their own. */
 int cmd_run(struct cli *c);

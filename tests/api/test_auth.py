@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import ssl
 import stat
 import subprocess
@@ -43,6 +44,19 @@ class Signer:
 
     def post(self, path, **body):
         return harness.good(self.envelope("POST", path, body), path)
+
+
+def token_of(site, job_id):
+    """The token of a component of the job that runs, or None."""
+    for pid in site.processes_of(job_id):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as f:
+                found = re.search(r"NORN_TASK_TOKEN=([0-9a-f]{64})", f.read().decode(errors="replace"))
+        except OSError:
+            continue
+        if found:
+            return found.group(1)
+    return None
 
 
 def create_admin(node, name="root"):
@@ -294,6 +308,307 @@ class Clients(FederationTest):
         before = self.guest.psql("SELECT count(*) FROM norn.audit")
         self.client().get("/v2/site/info/query")
         self.assertEqual(self.guest.psql("SELECT count(*) FROM norn.audit"), before)
+
+
+class CommandLine(FederationTest):
+    """norn signs its requests with a key that only its user may read."""
+
+    sites = ("guest",)
+    conf = {"auth.client": True}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.app_id, cls.token = create_admin(cls.guest.nodes[0])
+        cls.keys = os.path.join(harness.root_dir(), ".config/norn/keys")
+
+    def setUp(self):
+        self.login()
+
+    def tearDown(self):
+        if os.path.lexists(self.keys):
+            os.remove(self.keys)
+
+    def login(self):
+        r = self.guest.norn("client", "login", self.app_id, stdin=self.token + "\n")
+        self.assertEqual((r.returncode, r.stderr), (0, ""))
+
+    def good(self, *args):
+        r = self.guest.norn(*args)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return r.stdout
+
+    def test_login_and_logout(self):
+        self.assertIn(self.app_id, self.good("client", "whoami"))
+        self.good("server", "nodes")
+        self.assertIn("forgotten", self.good("client", "logout"))
+        r = self.guest.norn("server", "nodes")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("name[appId]", r.stderr)
+        self.assertIn("no key", self.good("client", "logout"))
+
+    def test_file_is_of_its_owner_only(self):
+        self.assertEqual(stat.S_IMODE(os.stat(self.keys).st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(os.stat(os.path.dirname(self.keys)).st_mode) & 0o022, 0)
+        for mode in (0o640, 0o604, 0o620, 0o601):
+            with self.subTest(oct(mode)):
+                os.chmod(self.keys, mode)
+                r = self.guest.norn("server", "nodes")
+                self.assertEqual(r.returncode, 1)
+                self.assertIn("chmod 600", r.stderr)
+                self.assertNotIn(self.token, r.stderr)
+        os.chmod(self.keys, 0o600)
+        self.good("server", "nodes")
+
+    def test_damaged_file(self):
+        for text in ("[]", "{", "\0\0"):
+            with self.subTest(text):
+                with open(self.keys, "w", encoding="utf-8") as f:
+                    f.write(text)
+                r = self.guest.norn("server", "nodes")
+                self.assertEqual(r.returncode, 1)
+                self.assertIn("damaged", r.stderr)
+
+    def test_a_link_is_no_key_file(self):
+        os.rename(self.keys, self.keys + ".real")
+        os.symlink(self.keys + ".real", self.keys)
+        r = self.guest.norn("server", "nodes")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("cannot be opened", r.stderr)
+        os.remove(self.keys + ".real")
+
+    def test_wrong_token_is_not_kept(self):
+        r = self.guest.norn("client", "login", self.app_id, stdin="wrong\n")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("varify failed!", r.stderr)
+        self.good("server", "nodes")
+        for text in ("", "\n", "x" * 129 + "\n"):
+            self.assertEqual(self.guest.norn("client", "login", self.app_id, stdin=text).returncode, 2)
+
+    def test_clients_and_roles(self):
+        made = json.loads(self.good("--json", "client", "create", "alice", "--role", "client"))
+        self.assertIn("alice", self.good("client", "list"))
+        self.assertNotIn(made["app_token"], self.good("client", "list"))
+        self.assertIn(made["app_token"], self.good("client", "query", made["app_id"]))
+        self.assertIn("/v2/job/submit", self.good("permission", "query", made["app_id"]))
+        self.assertIn("super_client", self.good("permission", "roles"))
+        self.good("permission", "revoke", made["app_id"], "client")
+        self.good("permission", "grant", made["app_id"], "super_client")
+        self.good("client", "delete", made["app_id"])
+        r = self.guest.norn("client", "delete", made["app_id"])
+        self.assertEqual(r.returncode, 1)
+        r = self.guest.norn("permission", "grant", made["app_id"], "client")
+        self.assertIn("5002", r.stderr)
+
+    def test_permissions_of_a_party(self):
+        self.good("permission", "allow", "10000", "--component", "psi", "--dataset", "test/mine")
+        shown = self.good("permission", "show", "10000")
+        self.assertRegex(shown, r"component +psi")
+        self.assertRegex(shown, r"dataset +test/mine")
+        self.good("permission", "deny", "10000", "--component", "*", "--dataset", "test/mine")
+        self.assertNotIn("psi", self.good("permission", "show", "10000"))
+        self.assertEqual(self.guest.norn("permission", "allow", "10000").returncode, 2)
+        self.assertEqual(self.guest.norn("permission", "allow", "10000", "--dataset", "mine").returncode, 2)
+
+    def test_audit(self):
+        self.good("permission", "allow", "10077", "--component", "psi")
+        rows = wait_until("the row is complete", lambda: [
+            r for r in json.loads(self.good("--json", "server", "audit", "--contains", "10077"))
+            if r["code"] is not None])
+        self.assertEqual((rows[0]["app_id"], rows[0]["path"]), (self.app_id, "/v2/permission/resource/grant"))
+        self.assertIn("/v2/permission/resource/grant", self.good("server", "audit", "--limit", "5"))
+
+    def test_a_whole_job(self):
+        path = os.path.join(self.guest.dir, "signed.json")
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(job({"a": noop(), "b": noop("a")}, ("guest",)), f)
+        self.good("run", path)
+
+
+class Https(FederationTest):
+    """The client API over TLS; components go on over loopback."""
+
+    sites = ("guest",)
+
+    def setUp(self):
+        node = self.guest.nodes[0]
+        self.ca = os.path.join(self.fed.dir, "web")
+        if not os.path.exists(self.ca):
+            harness.make_ca(self.ca)
+            cert = harness.make_cert(self.ca, "web", ["1"], os.path.join(self.fed.dir, "webcert"))
+            node.stop()
+            with open(node.conf_file, encoding="utf-8") as f:
+                conf = json.load(f)
+            conf["http"].update(tls_cert=cert["cert"], tls_key=cert["key"])
+            with open(node.conf_file, "w", encoding="utf-8") as f:
+                json.dump(conf, f)
+            node.start()
+            wait_until("the node answers over HTTPS", lambda: self.norn("server", "ready").returncode == 0)
+        self.node = node
+
+    def norn(self, *args, host="127.0.0.1", ca=None):
+        return subprocess.run([harness.program("norn"), "--url", f"https://{host}:{self.guest.nodes[0].port}",
+                               *(["--ca", ca or os.path.join(self.ca, "ca.crt")] if ca != "" else []), *args],
+                              capture_output=True, text=True, check=False, env=harness.child_env(), timeout=120)
+
+    def test_components_reach_the_node(self):
+        """At the address that the task's configuration names, which has the worker API and nothing else."""
+        path = os.path.join(self.guest.dir, "https.json")
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(job({"hold": noop(sleep_ms=60000)}, ("guest",)), f)
+        r = self.norn("--json", "job", "submit", path)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        job_id = re.search(r"\d{20,}", r.stdout).group()
+        token = wait_until("the component runs", lambda: token_of(self.guest, job_id))
+        texts = []
+        for base, _, names in os.walk(os.path.join(self.guest.dir, "data/work", job_id)):
+            for name in names:
+                with open(os.path.join(base, name), encoding="utf-8", errors="replace") as f:
+                    texts.append(f.read())
+        port = int(re.search(r"http://127\.0\.0\.1:(\d+)", "\n".join(texts)).group(1))
+        self.assertNotEqual(port, self.node.port)
+        api = harness.Api(port)
+        v = api.envelope("POST", "/v2/worker/task/status",
+                         {"execution_id": f"{job_id}_hold_0_guest_{harness.GUEST}", "status": "running"},
+                         headers={"Authorization": "Bearer " + token})
+        self.assertEqual(v["code"], 0, v)
+        self.assertEqual(api.envelope("GET", "/v2/site/info/query")["code"], 6000)
+        self.assertEqual(self.norn("job", "stop", job_id).returncode, 0)
+
+    def test_other_clients(self):
+        context = ssl.create_default_context(cafile=os.path.join(self.ca, "ca.crt"))
+        conn = http.client.HTTPSConnection("127.0.0.1", self.node.port, context=context, timeout=20)
+        conn.request("GET", "/v2/site/info/query")
+        self.assertEqual(json.loads(conn.getresponse().read())["code"], 0)
+        conn.close()
+
+    def test_wrong_ca_and_wrong_host(self):
+        r = self.norn("server", "nodes", ca=os.path.join(self.fed.ca_dir, "ca.crt"))
+        self.assertEqual(r.returncode, 3, r.stderr)
+        self.assertEqual(self.norn("server", "nodes", ca="").returncode, 3)
+        r = self.norn("server", "nodes", host="localhost")
+        self.assertEqual(r.returncode, 3, r.stderr)
+        self.assertIn("hostname mismatch", r.stderr.lower())
+
+    def test_plain_http_is_not_answered(self):
+        with self.assertRaises((OSError, http.client.HTTPException)):
+            self.node.api.call("GET", "/livez", timeout_s=10)
+
+
+class Listening(FederationTest):
+    """What a node refuses to start with."""
+
+    sites = ("guest",)
+
+    def check(self, *sets):
+        node = self.guest.nodes[0]
+        return subprocess.run([harness.program("nornd"), "--config", node.conf_file,
+                               *[x for s in sets for x in ("--set", s)], "--check"],
+                              capture_output=True, text=True, check=False, env=harness.child_env())
+
+    def test_open_to_others(self):
+        r = self.check("http.listen=0.0.0.0:1")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("auth.client", r.stderr)
+        for also in ("auth.client=true", "http.allow_remote=true"):
+            self.assertEqual(self.check("http.listen=0.0.0.0:1", also).returncode, 0)
+
+    def test_https_needs_both(self):
+        r = self.check("http.tls_cert=/nowhere")
+        self.assertIn("http.tls_cert is set without http.tls_key", r.stderr)
+        r = self.check("http.tls_cert=/nowhere", "http.tls_key=/nowhere")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("cannot read the certificate /nowhere", r.stderr)
+
+
+class Workers(FederationTest):
+    """The worker API wants the token of a task that runs."""
+
+    sites = ("guest",)
+
+    def running(self):
+        """A running task: execution id and token."""
+        api = self.guest.api
+        job_id = api.submit(job({"hold": noop(sleep_ms=60000)}, ("guest",)))
+        self.addCleanup(api.stop, job_id)
+
+        token = wait_until("the component runs", lambda: token_of(self.guest, job_id))
+        return job_id, f"{job_id}_hold_0_guest_{harness.GUEST}", token
+
+    def calls(self, execution_id):
+        track = {"execution_id": execution_id, "meta_data": {}, "uri": "", "output_key": "k", "namespace": "n",
+                 "name": "n", "overview": {}, "source": {}, "data_type": "table", "index": 0}
+        model = {"model_id": "m", "model_version": "0", "role": "guest", "party_id": harness.GUEST,
+                 "task_name": "hold", "output_key": "k"}
+        return (("POST", "/v2/worker/task/status", {"execution_id": execution_id, "status": "running"}, {}, 0),
+                ("POST", "/v2/worker/data/tracking/save", track, {}, 0),
+                ("POST", "/v2/worker/metric/save", {"execution_id": execution_id, "data": [{"name": "m"}]}, {}, 0),
+                ("GET", "/v2/worker/data/tracking/query", None, {"namespace": "x", "name": "y"}, 7001),
+                ("GET", "/v2/worker/model/download", None, model, 5008))
+
+    def test_every_call(self):
+        _, execution_id, token = self.running()
+        other = self.running()[2]
+        for method, path, body, query, good in self.calls(execution_id):
+            with self.subTest(path):
+                def code(headers, **more):
+                    return self.guest.api.envelope(method, path, body, {**query, **more}, headers=headers)["code"]
+                self.assertEqual(code({}), 5003)
+                self.assertEqual(code({"Authorization": "Bearer " + "0" * 64}), 5003)
+                self.assertEqual(code({"Authorization": "Bearer " + token}), good)
+                self.assertEqual(code({}, token=token), good)
+                if method == "POST":
+                    self.assertEqual(code({"Authorization": "Bearer " + other}), 5003)
+
+    def test_a_token_ends_with_its_task(self):
+        job_id, execution_id, token = self.running()
+        self.guest.api.stop(job_id)
+        self.guest.api.wait_job(job_id, None)
+        bearer = {"Authorization": "Bearer " + token}
+        codes = [self.guest.api.envelope(m, p, b, q, headers=bearer)["code"]
+                 for m, p, b, q, _ in self.calls(execution_id)]
+        self.assertEqual(codes, [0, 2002, 2002, 5003, 5003])
+
+    def test_status(self):
+        job_id, execution_id, token = self.running()
+        bearer = {"Authorization": "Bearer " + token}
+
+        def status(**body):
+            return self.guest.api.envelope("POST", "/v2/worker/task/status", body, headers=bearer)
+        v = status(execution_id=job_id + "_other_0_guest_9999", status="success")
+        self.assertEqual(v["code"], 2000)
+        self.assertIn("No found task: execution_id[", v["message"])
+        self.assertEqual(status(execution_id=execution_id)["code"], 5001)
+        self.assertEqual(status(execution_id=execution_id, status="success")["code"], 0)
+        self.assertEqual(self.guest.api.status(job_id), "running")
+
+    def test_failure_is_believed(self):
+        """A component that says it has failed, and then ends with 0, has failed."""
+        api = self.guest.api
+        job_id = api.submit(job({"hold": noop(sleep_ms=4000)}, ("guest",)))
+        execution_id = f"{job_id}_hold_0_guest_{harness.GUEST}"
+        api.wait_started(job_id, "hold")
+        token = wait_until("the component runs", lambda: token_of(self.guest, job_id))
+        v = api.envelope("POST", "/v2/worker/task/status",
+                         {"execution_id": execution_id, "status": "failed", "error": "no such column: caf\u00e9"},
+                         headers={"Authorization": "Bearer " + token})
+        self.assertEqual(v["code"], 0, v)
+        api.wait_job(job_id, "failed")
+        self.assertIn("no such column: caf\u00e9", json.dumps(api.get("/v2/job/why", job_id=job_id), ensure_ascii=False))
+
+
+class TrustingWorkers(Workers):
+    """auth.worker is off: calls from this machine without a token are taken, with a wrong one never."""
+
+    conf = {"auth.worker": False}
+
+    def test_every_call(self):
+        _, execution_id, token = self.running()
+        for method, path, body, query, good in self.calls(execution_id):
+            with self.subTest(path):
+                for headers, code in (({}, good), ({"Authorization": "Bearer " + token}, good),
+                                      ({"Authorization": "Bearer " + "0" * 64}, 5003)):
+                    self.assertEqual(self.guest.api.envelope(method, path, body, query, headers=headers)["code"], code)
 
 
 class Open(FederationTest):
