@@ -102,6 +102,19 @@ static void fail_db(struct submit *s, const struct err *e)
 	fail(s, &shown);
 }
 
+/* Whether the statement was only too slow, or in the way of others, all tries long. Then nothing
+ * was written. */
+static bool had_no_time(const char *sqlstate)
+{
+	static const char *const states[] = {"57014", "55P03", "40001", "40P01"};
+
+	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+		if (strcmp(sqlstate, states[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Local time to the microsecond and four random digits: the form that clients of FATE know. */
 static void make_job_id(char *out, size_t size)
 {
@@ -205,6 +218,12 @@ static void on_written(struct db_result *res, void *arg)
 			/* Somebody used the same idempotency key, or the same id, in this very
 			 * moment. */
 			write_job(s);
+		} else if (!s->lost && had_no_time(db_sqlstate(res))) {
+			struct err busy;
+			(void)err_set(&busy, ERR_DB_UNAVAILABLE,
+				      "the database has too much to do to take the job now: %s",
+				      e->msg);
+			fail(s, &busy);
 		} else {
 			fail_db(s, e);
 		}
