@@ -1,0 +1,129 @@
+-- The rules of the state, and the commands between a scheduler and its parties, as functions: the same function
+-- runs inside the scheduler's transaction for a party of this site, and for a request from another site.
+-- Errors raised with ERRCODE 'NR000' carry "<code>:<text>" and reach the caller as that error;
+-- 'NR001' means: somebody else was first, read again.
+
+CREATE FUNCTION norn.ms(t timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE AS
+$$ SELECT (extract(epoch FROM t) * 1000)::bigint $$;
+
+CREATE FUNCTION norn.is_end(status text) RETURNS boolean LANGUAGE sql IMMUTABLE AS
+$$ SELECT status IN ('canceled', 'timeout', 'failed', 'pass', 'success') $$;
+
+-- The legal transitions; the same table stands in src/plan/status.c and a test compares them. From an end
+-- status there is only the way back to waiting, and only together with a new attempt.
+CREATE FUNCTION norn.job_step_ok(from_status text, to_status text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT from_status || '>' || to_status IN (
+        'ready>waiting', 'ready>canceled', 'ready>timeout', 'ready>failed',
+        'waiting>running', 'waiting>canceled', 'waiting>timeout', 'waiting>failed', 'waiting>success',
+        'running>canceled', 'running>timeout', 'running>failed', 'running>success') $$;
+
+CREATE FUNCTION norn.task_step_ok(from_status text, to_status text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT from_status || '>' || to_status IN (
+        'waiting>running', 'waiting>success', 'waiting>canceled', 'waiting>timeout', 'waiting>failed',
+        'running>canceled', 'running>timeout', 'running>failed', 'running>pass', 'running>success') $$;
+
+CREATE FUNCTION norn.job_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF norn.job_step_ok(OLD.status, NEW.status)
+       OR (norn.is_end(OLD.status) AND NEW.status = 'waiting' AND NEW.attempt > OLD.attempt) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = 'NR001', MESSAGE =
+        format('%s %s cannot go from %s to %s', TG_TABLE_NAME, NEW.job_id, OLD.status, NEW.status);
+END $$;
+
+CREATE FUNCTION norn.task_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF norn.task_step_ok(OLD.status, NEW.status)
+       OR (OLD.status <> 'waiting' AND NEW.status = 'waiting' AND NEW.attempt > OLD.attempt) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = 'NR001', MESSAGE =
+        format('%s of job %s cannot go from %s to %s', TG_TABLE_NAME, NEW.job_no, OLD.status, NEW.status);
+END $$;
+
+CREATE FUNCTION norn.party_task_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (NEW.status = OLD.status OR norn.task_step_ok(OLD.status, NEW.status))
+       AND (NEW.party_status = OLD.party_status OR norn.task_step_ok(OLD.party_status, NEW.party_status)) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = 'NR001', MESSAGE =
+        format('task %s_%s cannot go from %s/%s to %s/%s', NEW.job_id, NEW.task_name,
+               OLD.status, OLD.party_status, NEW.status, NEW.party_status);
+END $$;
+
+CREATE TRIGGER job_guard BEFORE UPDATE OF status ON norn.job FOR EACH ROW
+    WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION norn.job_guard();
+CREATE TRIGGER party_job_guard BEFORE UPDATE OF status ON norn.party_job FOR EACH ROW
+    WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION norn.job_guard();
+CREATE TRIGGER task_guard BEFORE UPDATE OF status ON norn.task FOR EACH ROW
+    WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION norn.task_guard();
+CREATE TRIGGER task_party_guard BEFORE UPDATE OF status ON norn.task_party FOR EACH ROW
+    WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION norn.task_guard();
+CREATE TRIGGER party_task_guard BEFORE UPDATE OF status, party_status ON norn.party_task FOR EACH ROW
+    WHEN (OLD.status IS DISTINCT FROM NEW.status OR OLD.party_status IS DISTINCT FROM NEW.party_status)
+    EXECUTE FUNCTION norn.party_task_guard();
+
+-- Daily partitions of the history, made ahead.
+CREATE FUNCTION norn.event_partitions_ensure(days integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    d date;
+    made integer := 0;
+BEGIN
+    -- One node does it; the others need not wait.
+    IF NOT pg_try_advisory_xact_lock(hashtext('norn.event_partitions')) THEN
+        RETURN 0;
+    END IF;
+    FOR d IN SELECT generate_series(current_date + 1, current_date + days, '1 day')::date LOOP
+        IF to_regclass(format('norn.event_%s', to_char(d, 'YYYYMMDD'))) IS NULL
+           AND NOT EXISTS (SELECT 1 FROM norn.event_default WHERE at >= d AND at < d + 1) THEN
+            EXECUTE format('CREATE TABLE norn.%I PARTITION OF norn.event FOR VALUES FROM (%L) TO (%L)',
+                           'event_' || to_char(d, 'YYYYMMDD'), d::timestamptz, (d + 1)::timestamptz);
+            made := made + 1;
+        END IF;
+    END LOOP;
+    RETURN made;
+END $$;
+
+-- True when the running transaction has updated this job's row: every write of a scheduler hangs on it.
+CREATE FUNCTION norn.mine(no bigint) RETURNS boolean LANGUAGE sql STABLE AS
+$$ SELECT EXISTS (SELECT 1 FROM norn.job WHERE job_no = no AND xmin = pg_current_xact_id()::xid) $$;
+
+-- Those of them: for commands that work on many tasks of few jobs.
+CREATE FUNCTION norn.mine_of(nos bigint[]) RETURNS bigint[] LANGUAGE sql STABLE AS
+$$ SELECT array_agg(job_no) FROM norn.job WHERE job_no = ANY (nos) AND xmin = pg_current_xact_id()::xid $$;
+
+-- Due at once, and in the order of the queue among all that are: due_at is both, so that a claim reads no more rows
+-- of its index than it takes.
+CREATE FUNCTION norn.due_now(prio bigint) RETURNS timestamptz LANGUAGE sql STABLE AS
+$$ SELECT LEAST(now(), to_timestamp(GREATEST(prio, 0) / 1000.0)) $$;
+
+-- How much later, in ms of prio, a job may have come and still get resources before one that waits for them. Bounds
+-- the overtaking of large jobs by small ones.
+CREATE FUNCTION norn.overtake_ms() RETURNS bigint LANGUAGE sql IMMUTABLE AS $$ SELECT 600000::bigint $$;
+
+-- Something happened to the job. While a scheduler holds the lease it only counts; else the job is due now.
+CREATE FUNCTION norn.job_poke(no bigint) RETURNS void LANGUAGE sql AS $$
+    UPDATE norn.job_work SET poke = poke + 1,
+           due_at = CASE WHEN lease_until > now() THEN due_at ELSE LEAST(due_at, norn.due_now(prio)) END
+     WHERE job_no = no $$;
+
+-- The row that schedulers claim, of a new job or one that runs again.
+CREATE FUNCTION norn.job_work_add(p_job_no bigint, p_prio bigint) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO norn.job_work (job_no, prio, due_at, need_cores, need_memory_mb, local_only)
+    SELECT p_job_no, p_prio, norn.due_now(p_prio), COALESCE(sum(cores) FILTER (WHERE local), 0),
+           COALESCE(sum(memory_mb) FILTER (WHERE local), 0), COALESCE(bool_and(local), true)
+      FROM norn.job_party WHERE job_no = p_job_no $$;
+
+-- The same for several, locked in the order of their numbers so that two callers cannot deadlock.
+CREATE FUNCTION norn.jobs_poke(nos bigint[]) RETURNS void LANGUAGE sql AS $$
+    UPDATE norn.job_work w SET poke = poke + 1,
+           due_at = CASE WHEN lease_until > now() THEN due_at ELSE LEAST(due_at, norn.due_now(w.prio)) END
+      FROM (SELECT job_no FROM norn.job_work WHERE job_no = ANY (nos) ORDER BY job_no FOR UPDATE) l
+     WHERE w.job_no = l.job_no $$;
+
+-- After a poke: a report that came behind the end of its job leaves nothing behind.
+CREATE FUNCTION norn.task_work_tidy(nos bigint[]) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM norn.task_work t WHERE t.job_no = ANY (nos)
+       AND NOT EXISTS (SELECT 1 FROM norn.job_work w WHERE w.job_no = t.job_no) $$;

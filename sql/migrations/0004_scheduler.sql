@@ -1,0 +1,435 @@
+-- What a scheduler writes: reports that it gets, jobs as clients submit and stop them, what it has decided.
+
+-- ------------------------------------------------------------------ reports to the scheduler
+CREATE FUNCTION norn.sched_task_report(p_job_no bigint, p_task_no integer, p_attempt integer, p_party_no smallint,
+        p_status text, p_exit_code integer, p_signal integer, p_error text, p_tail text, p_node_lost boolean)
+RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE norn.task_party SET status = p_status, exit_code = p_exit_code, signal = p_signal, error = p_error,
+           stderr_tail = p_tail, node_lost = COALESCE(p_node_lost, false),
+           final = norn.is_end(p_status), report_no = report_no + 1,
+           start_at = COALESCE(start_at, now()),
+           end_at = CASE WHEN norn.is_end(p_status) THEN now() END
+     WHERE job_no = p_job_no AND task_no = p_task_no AND attempt = p_attempt AND party_no = p_party_no
+       AND NOT final AND status <> p_status AND norn.task_step_ok(status, p_status);
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    IF norn.is_end(p_status) THEN
+        INSERT INTO norn.task_work (job_no, task_no, reported) VALUES (p_job_no, p_task_no, true)
+            ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq'), reported = true;
+        PERFORM norn.job_poke(p_job_no);
+        PERFORM norn.task_work_tidy(ARRAY[p_job_no]);
+    END IF;
+    RETURN true;
+END $$;
+
+-- A report from another site. Stale ones are recorded and change nothing.
+CREATE FUNCTION norn.sched_remote_report(p_job_id text, p_task_name text, p_attempt integer, p_role text,
+        p_party_id text, p_status text, p_exit_code integer, p_signal integer, p_error text, p_tail text,
+        p_node_lost boolean)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_job_no bigint;
+    v_task_no integer;
+    v_party_no smallint;
+    v_taken boolean;
+    v_had text;
+BEGIN
+    SELECT j.job_no, t.task_no, p.party_no INTO v_job_no, v_task_no, v_party_no
+      FROM norn.job j JOIN norn.task t USING (job_no) JOIN norn.job_party p USING (job_no)
+     WHERE j.job_id = p_job_id AND t.task_name = p_task_name AND p.role = p_role AND p.party_id = p_party_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'NR000',
+            MESSAGE = format('2000:No found task: job_id[%s],task_name[%s],role[%s],party_id[%s]',
+                             p_job_id, p_task_name, p_role, p_party_id);
+    END IF;
+    SELECT status INTO v_had FROM norn.task_party
+     WHERE job_no = v_job_no AND task_no = v_task_no AND attempt = p_attempt AND party_no = v_party_no;
+    v_taken := norn.sched_task_report(v_job_no, v_task_no, p_attempt, v_party_no, p_status, p_exit_code, p_signal,
+                                      p_error, p_tail, p_node_lost);
+    INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason,
+                            detail, actor)
+    VALUES (p_job_id, 'run', p_task_name, p_role, p_party_id, p_attempt, v_had, p_status,
+            CASE WHEN v_taken THEN 'reported' ELSE 'stale_report' END, left(p_error, 1000), 'party ' || p_party_id);
+    RETURN v_taken;
+END $$;
+
+CREATE FUNCTION norn.sched_reserved(p_job_no bigint, p_party_no smallint, p_result text, p_detail text)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE norn.job_party SET reserve_state = p_result, detail = p_detail
+     WHERE job_no = p_job_no AND party_no = p_party_no AND reserve_state = 'asked';
+    IF FOUND THEN
+        PERFORM norn.job_poke(p_job_no);
+    END IF;
+END $$;
+
+CREATE FUNCTION norn.sched_created(p_job_no bigint, p_party_no smallint, p_ok boolean, p_detail text)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE norn.job_party SET create_state = CASE WHEN p_ok THEN 'ok' ELSE 'refused' END, detail = p_detail
+     WHERE job_no = p_job_no AND party_no = p_party_no AND create_state = 'asked';
+    IF FOUND THEN
+        PERFORM norn.job_poke(p_job_no);
+    END IF;
+END $$;
+
+-- A message was answered: the next of the same job and destination may go. Under its lease only: a sender that was
+-- given up must not act on an answer that its successor had before it, and that may belong to an earlier round.
+CREATE FUNCTION norn.outbox_done(p_outbox_no bigint, p_lease_no bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_job_id text;
+    v_dest text;
+BEGIN
+    DELETE FROM norn.outbox WHERE outbox_no = p_outbox_no AND lease_no = p_lease_no
+    RETURNING job_id, dest_party_id INTO v_job_id, v_dest;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'NR001',
+            MESSAGE = format('the lease %s of message %s is lost', p_lease_no, p_outbox_no);
+    END IF;
+    UPDATE norn.outbox o SET due_at = LEAST(o.due_at, now())
+     WHERE o.outbox_no = (SELECT min(n.outbox_no) FROM norn.outbox n
+                           WHERE n.job_id = v_job_id AND n.dest_party_id = v_dest AND n.outbox_no > p_outbox_no);
+END $$;
+
+-- ------------------------------------------------------------------ jobs, as clients see them
+-- Everything of a new job in one transaction. The same idempotency key gives the same job.
+CREATE FUNCTION norn.job_submit(p json, OUT o_job_id text, OUT o_new boolean, OUT o_status text)
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_no bigint;
+    h record; -- p is large, and every p->>'x' would parse it anew
+BEGIN
+    SELECT * INTO h
+      FROM json_to_record(p) AS x(job_id text, dag json, priority integer, initiator_party_id text,
+           scheduler_party_id text, model_id text, model_version text, user_name text, idempotency_key text,
+           auto_retries integer, timeout_s double precision, create_timeout_s double precision, priority_ms bigint,
+           n_remote integer, actor text, detail text, parties json, tasks json, edges json, local_creates json,
+           remote_creates json);
+    SELECT j.job_id, false, j.status INTO o_job_id, o_new, o_status FROM norn.job j
+     WHERE j.idempotency_key = h.idempotency_key;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    o_job_id := h.job_id;
+    o_new := true;
+    o_status := CASE WHEN h.n_remote = 0 THEN 'waiting' ELSE 'ready' END;
+    INSERT INTO norn.job_dag (job_id, dag) VALUES (o_job_id, h.dag);
+    INSERT INTO norn.job (job_id, status, priority, initiator_party_id, scheduler_party_id, model_id,
+            model_version, user_name, idempotency_key, auto_retries, n_tasks, deadline_at)
+    VALUES (o_job_id, o_status, h.priority, h.initiator_party_id, h.scheduler_party_id, h.model_id, h.model_version,
+            COALESCE(h.user_name, ''), h.idempotency_key, h.auto_retries, json_array_length(h.tasks),
+            now() + make_interval(secs => NULLIF(h.timeout_s, 0)))
+    RETURNING job_no INTO v_no;
+    INSERT INTO norn.job_party (job_no, party_no, role, party_id, local, cores, memory_mb, create_state)
+    SELECT v_no, x.party_no, x.role, x.party_id, x.local, x.cores, x.memory_mb,
+           CASE WHEN x.local THEN 'ok' ELSE 'asked' END
+      FROM json_to_recordset(h.parties) AS x(party_no smallint, role text, party_id text, local boolean,
+           cores integer, memory_mb integer);
+    INSERT INTO norn.task (job_no, task_no, task_name, component, parties, cores, deps_left, retries_left,
+                           timeout_s)
+    SELECT v_no, x.task_no, x.task_name, x.component, x.parties, x.cores, x.deps_left, h.auto_retries, x.timeout_s
+      FROM json_to_recordset(h.tasks) AS x(task_no integer, task_name text, component text, parties smallint[],
+           cores integer[], deps_left integer, timeout_s bigint);
+    INSERT INTO norn.task_edge (job_no, parent_no, child_no)
+    SELECT v_no, x.parent_no, x.child_no FROM json_to_recordset(h.edges) AS x(parent_no integer, child_no integer);
+    INSERT INTO norn.task_work (job_no, task_no)
+    SELECT v_no, task_no FROM norn.task WHERE job_no = v_no AND deps_left = 0;
+    PERFORM norn.party_job_create(x, v_no) FROM json_array_elements(h.local_creates) AS x;
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, give_up_at)
+    SELECT x.dest_party_id, h.scheduler_party_id, o_job_id, v_no, x.party_no, 'job_create', x.body,
+           now() + make_interval(secs => h.create_timeout_s)
+      FROM json_to_recordset(h.remote_creates) AS x(dest_party_id text, party_no smallint, body json);
+    PERFORM norn.job_work_add(v_no, norn.ms(now()) - h.priority * h.priority_ms);
+    INSERT INTO norn.event (job_id, object, to_status, reason, detail, actor)
+    VALUES (o_job_id, 'job', o_status, 'submitted', h.detail, COALESCE(h.actor, 'client'));
+END $$;
+
+-- The wish that a job ends. It is kept until the scheduler has carried it out everywhere.
+-- p_attempt: of the job, when the wish came from another site; a later attempt was not meant.
+CREATE FUNCTION norn.job_stop(p_job_id text, p_status text, p_actor text, p_reason text, p_attempt integer DEFAULT NULL,
+        OUT o_found boolean, OUT o_status text) LANGUAGE plpgsql AS $$
+DECLARE
+    j norn.job;
+BEGIN
+    SELECT * INTO j FROM norn.job WHERE job_id = p_job_id FOR NO KEY UPDATE;
+    o_found := FOUND;
+    IF NOT o_found THEN
+        RETURN;
+    END IF;
+    o_status := j.status;
+    IF norn.is_end(j.status) OR j.stop_status IS NOT NULL OR COALESCE(p_attempt < j.attempt, false) THEN
+        RETURN;
+    END IF;
+    UPDATE norn.job SET stop_status = p_status, stop_actor = p_actor, stop_reason = p_reason, version = version + 1
+     WHERE job_no = j.job_no;
+    INSERT INTO norn.event (job_id, object, from_status, to_status, reason, detail, actor)
+    VALUES (p_job_id, 'job', j.status, j.status, 'stop_requested', p_reason, p_actor);
+    PERFORM norn.job_poke(j.job_no);
+END $$;
+
+-- ------------------------------------------------------------------ what a scheduler has decided
+-- Each takes arrays over a batch of jobs and works only on those whose row this transaction has updated
+-- (norn.mine): the lost version of one job drops that job and nothing else.
+
+CREATE FUNCTION norn.sched_reserve(p_job_nos bigint[], p_ttl_ms integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    p record;
+    r record;
+BEGIN
+    UPDATE norn.job_party SET reserve_state = 'asked', detail = NULL
+     WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no) AND reserve_state <> 'asked';
+    -- Here first: what this site refuses is not asked elsewhere. A grant outlives the round, which is over when all
+    -- have answered or after p_ttl_ms.
+    FOR p IN SELECT j.job_no, j.job_id, x.party_no, x.role, x.party_id
+               FROM norn.job j JOIN norn.job_party x USING (job_no)
+              WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND x.local
+              ORDER BY array_position(p_job_nos, j.job_no), x.party_no LOOP
+        r := norn.party_reserve(p.job_id, p.role, p.party_id, 2 * p_ttl_ms);
+        UPDATE norn.job_party SET reserve_state = r.result, detail = r.detail
+         WHERE job_no = p.job_no AND party_no = p.party_no;
+    END LOOP;
+    -- A refusal here is the whole answer, and is over with this transaction: a release that comes later finds the job
+    -- ready to ask again.
+    UPDATE norn.job_party x SET reserve_state = 'none'
+     WHERE x.job_no = ANY (p_job_nos) AND norn.mine(x.job_no) AND x.reserve_state <> 'never'
+       AND EXISTS (SELECT 1 FROM norn.job_party y WHERE y.job_no = x.job_no AND y.reserve_state IN ('refused', 'never'));
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, give_up_at)
+    SELECT x.party_id, j.scheduler_party_id, j.job_id, j.job_no, x.party_no, 'job_reserve',
+           json_build_object('job_id', j.job_id, 'role', x.role, 'party_id', x.party_id, 'ttl_ms', 2 * p_ttl_ms),
+           now() + make_interval(secs => p_ttl_ms / 1000.0)
+      FROM norn.job j JOIN norn.job_party x USING (job_no)
+     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT x.local AND x.reserve_state = 'asked';
+END $$;
+
+CREATE FUNCTION norn.sched_release(p_job_nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM norn.party_release(j.job_id, x.role, x.party_id, false)
+       FROM norn.job j JOIN norn.job_party x USING (job_no)
+      WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND x.local AND x.reserve_state = 'granted';
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
+    SELECT x.party_id, j.scheduler_party_id, j.job_id, j.job_no, x.party_no, 'job_release',
+           json_build_object('job_id', j.job_id, 'role', x.role, 'party_id', x.party_id)
+      FROM norn.job j JOIN norn.job_party x USING (job_no)
+     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT x.local AND x.reserve_state = 'granted';
+    UPDATE norn.job_party SET reserve_state = 'none'
+     WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no);
+END $$;
+
+CREATE FUNCTION norn.sched_start_jobs(p_job_nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM norn.party_job_start(j.job_id, x.role, x.party_id)
+       FROM norn.job j JOIN norn.job_party x USING (job_no)
+      WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND x.local;
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
+    SELECT x.party_id, j.scheduler_party_id, j.job_id, j.job_no, x.party_no, 'job_start',
+           json_build_object('job_id', j.job_id, 'role', x.role, 'party_id', x.party_id,
+                             'extra_info', json_build_object())
+      FROM norn.job j JOIN norn.job_party x USING (job_no)
+     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT x.local;
+END $$;
+
+CREATE FUNCTION norn.sched_start_tasks(p_job_nos bigint[], p_task_nos integer[], p_attempts integer[],
+        p_reasons text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_mine bigint[] := norn.mine_of(p_job_nos);
+BEGIN
+    UPDATE norn.task t SET status = 'running', start_at = now(), end_at = NULL, retry_at = NULL
+      FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
+     WHERE t.job_no = ANY (ARRAY[a.job_no]) AND t.task_no = a.task_no AND t.attempt = a.attempt
+       AND a.job_no = ANY (v_mine);
+    INSERT INTO norn.task_party (job_no, task_no, attempt, party_no)
+    SELECT a.job_no, a.task_no, a.attempt, x.party_no
+      FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
+      JOIN norn.task t USING (job_no, task_no), unnest(t.parties) AS x(party_no)
+     WHERE a.job_no = ANY (v_mine);
+    -- No party can have reported on this attempt yet.
+    DELETE FROM norn.task_work w USING unnest(p_job_nos, p_task_nos) AS a(job_no, task_no)
+     WHERE w.job_no = ANY (ARRAY[a.job_no]) AND w.task_no = a.task_no AND a.job_no = ANY (v_mine);
+    INSERT INTO norn.event (job_id, object, task_name, attempt, from_status, to_status, reason, actor)
+    SELECT j.job_id, 'task', t.task_name, a.attempt, 'waiting', 'running', a.reason, 'scheduler'
+      FROM unnest(p_job_nos, p_task_nos, p_attempts, p_reasons) AS a(job_no, task_no, attempt, reason)
+      JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
+     WHERE a.job_no = ANY (v_mine);
+    PERFORM norn.party_task_start(array_agg(j.job_id), array_agg(t.task_name), array_agg(a.attempt),
+                                  array_agg(p.role), array_agg(p.party_id))
+       FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
+       JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
+       JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND p.local
+      WHERE a.job_no = ANY (v_mine)
+     HAVING count(*) > 0;
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
+    SELECT p.party_id, j.scheduler_party_id, j.job_id, j.job_no, p.party_no, 'task_start',
+           json_build_object('job_id', j.job_id, 'role', p.role, 'party_id', p.party_id,
+                             'task_id', j.job_id || '_' || t.task_name, 'task_version', a.attempt,
+                             'task_name', t.task_name)
+      FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
+      JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
+      JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND NOT p.local
+     WHERE a.job_no = ANY (v_mine);
+END $$;
+
+-- Attempts that are over. p_retry_at_ms not null: the task waits for a new attempt.
+CREATE FUNCTION norn.sched_end_tasks(p_job_nos bigint[], p_task_nos integer[], p_attempts integer[],
+        p_statuses text[], p_reasons text[], p_party_nos smallint[], p_progress integer[], p_retry_at_ms bigint[],
+        p_retries_left integer[], p_rescues integer[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_mine bigint[] := norn.mine_of(p_job_nos);
+BEGIN
+    INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason, detail,
+                            actor)
+    SELECT j.job_id, 'task', t.task_name, p.role, p.party_id, a.attempt, 'running', a.status, a.reason,
+           left(x.error, 1000), 'scheduler'
+      FROM unnest(p_job_nos, p_task_nos, p_attempts, p_statuses, p_reasons, p_party_nos)
+           AS a(job_no, task_no, attempt, status, reason, party_no)
+      JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
+      LEFT JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = a.party_no
+      LEFT JOIN norn.task_party x ON x.job_no = a.job_no AND x.task_no = a.task_no AND x.attempt = a.attempt
+           AND x.party_no = a.party_no
+     WHERE a.job_no = ANY (v_mine);
+    PERFORM norn.party_task_finish(array_agg(j.job_id), array_agg(t.task_name), array_agg(a.attempt),
+            array_agg(p.role), array_agg(p.party_id), array_agg(a.status), array_agg(a.progress))
+       FROM unnest(p_job_nos, p_task_nos, p_attempts, p_statuses, p_progress)
+            AS a(job_no, task_no, attempt, status, progress)
+       JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
+       JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND p.local
+      WHERE a.job_no = ANY (v_mine)
+     HAVING count(*) > 0;
+    -- The children of what has succeeded: at zero a child is ready.
+    WITH done AS (
+        SELECT e.job_no, e.child_no, count(*)::integer AS n
+          FROM unnest(p_job_nos, p_task_nos, p_statuses) AS a(job_no, task_no, status)
+         CROSS JOIN LATERAL (SELECT e.job_no, e.child_no FROM norn.task_edge e
+                              WHERE e.job_no = a.job_no AND e.parent_no = a.task_no OFFSET 0) e
+         WHERE a.status IN ('success', 'pass') AND a.job_no = ANY (v_mine)
+         GROUP BY 1, 2),
+    less AS (
+        UPDATE norn.task t SET deps_left = t.deps_left - done.n FROM done
+         WHERE t.job_no = ANY (ARRAY[done.job_no]) AND t.task_no = done.child_no
+        RETURNING t.job_no, t.task_no, t.deps_left)
+    INSERT INTO norn.task_work (job_no, task_no) SELECT job_no, task_no FROM less WHERE deps_left = 0
+        ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq');
+    UPDATE norn.task t SET
+           status = CASE WHEN a.retry_at_ms IS NULL THEN a.status ELSE 'waiting' END,
+           attempt = CASE WHEN a.retry_at_ms IS NULL THEN t.attempt ELSE t.attempt + 1 END,
+           retry_at = to_timestamp(a.retry_at_ms / 1000.0), retries_left = a.retries_left, rescues = a.rescues,
+           end_at = CASE WHEN a.retry_at_ms IS NULL THEN now() END
+      FROM unnest(p_job_nos, p_task_nos, p_attempts, p_statuses, p_retry_at_ms, p_retries_left, p_rescues)
+           AS a(job_no, task_no, attempt, status, retry_at_ms, retries_left, rescues)
+     WHERE t.job_no = ANY (ARRAY[a.job_no]) AND t.task_no = a.task_no AND t.attempt = a.attempt
+       AND a.job_no = ANY (v_mine);
+END $$;
+
+-- Tells the parties at other sites of attempts that are over: behind what was started, which is waited for.
+CREATE FUNCTION norn.sched_tell_ends(p_job_nos bigint[], p_task_nos integer[], p_attempts integer[],
+        p_statuses text[], p_progress integer[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_mine bigint[] := norn.mine_of(p_job_nos);
+BEGIN
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
+    SELECT p.party_id, j.scheduler_party_id, j.job_id, j.job_no, p.party_no, 'task_stop',
+           json_build_object('job_id', j.job_id, 'role', p.role, 'party_id', p.party_id,
+                             'task_id', j.job_id || '_' || t.task_name, 'task_version', a.attempt,
+                             'task_name', t.task_name, 'status', a.status, 'progress', a.progress)
+      FROM unnest(p_job_nos, p_task_nos, p_attempts, p_statuses, p_progress)
+           AS a(job_no, task_no, attempt, status, progress)
+      JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
+      JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND NOT p.local
+     WHERE a.job_no = ANY (v_mine);
+END $$;
+
+-- Jobs that have ended (their row says how): the reason in words, and every party is told.
+CREATE FUNCTION norn.sched_end_jobs(p_job_nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE norn.job j SET
+           first_failure = COALESCE(f.failure, j.first_failure),
+           reason = CASE
+               WHEN j.reason_code IN ('stop_requested') THEN
+                   format('%s by %s%s', j.status, j.stop_actor, COALESCE(': ' || j.stop_reason, ''))
+               WHEN j.reason_code = 'deadline' THEN 'the deadline of the job has passed (dag.conf.timeout)'
+               WHEN j.reason_code IN ('party_refused', 'resources_never') THEN (
+                   SELECT string_agg(format('%s %s: %s', p.role, p.party_id, p.detail), '; ' ORDER BY p.party_no)
+                     FROM norn.job_party p WHERE p.job_no = j.job_no
+                      AND (p.create_state = 'refused' OR p.reserve_state = 'never'))
+               WHEN f.failure IS NOT NULL THEN
+                   format('task %s failed at %s %s, attempt %s: %s', f.failure->>'task_name', f.failure->>'role',
+                          f.failure->>'party_id', f.failure->>'attempt',
+                          COALESCE(NULLIF(f.failure->>'error', ''), 'no error text'))
+           END
+      FROM (SELECT n.job_no, (
+                SELECT json_build_object('task_name', t.task_name, 'attempt', x.attempt, 'role', p.role,
+                           'party_id', p.party_id, 'status', x.status, 'exit_code', x.exit_code, 'signal', x.signal,
+                           'error', x.error, 'stderr_tail', x.stderr_tail, 'node_lost', x.node_lost)
+                  FROM norn.task_party x JOIN norn.task t USING (job_no, task_no)
+                  JOIN norn.job_party p USING (job_no, party_no)
+                 WHERE x.job_no = n.job_no AND x.final AND x.status IN ('failed', 'timeout')
+                   AND x.attempt = t.attempt
+                 ORDER BY x.end_at, x.party_no LIMIT 1) AS failure
+              FROM unnest(p_job_nos) AS n(job_no)) f
+     WHERE j.job_no = f.job_no AND norn.mine(j.job_no) AND j.status <> 'success';
+    PERFORM norn.party_job_finish(j.job_id, p.role, p.party_id, j.status, j.progress, j.reason_code, j.reason,
+                                  j.first_failure)
+       FROM norn.job j JOIN norn.job_party p USING (job_no)
+      WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND p.local;
+    -- Creation that has not been delivered yet is not needed any more.
+    DELETE FROM norn.outbox o USING norn.job j
+     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND o.job_id = j.job_id AND o.job_no = j.job_no
+       AND o.command IN ('job_create', 'job_reserve') AND o.tries = 0;
+    -- One that may have arrived is sent until it is answered: only behind the answer is the end heard.
+    UPDATE norn.outbox o SET give_up_at = NULL FROM norn.job j
+     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND o.job_id = j.job_id AND o.job_no = j.job_no
+       AND o.command = 'job_create' AND o.give_up_at IS NOT NULL;
+    -- A creation that was given up may still be under way or have come through: the end follows it, late, and is not
+    -- tried for ever, since most likely there is nothing to end.
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, due_at, give_up_at)
+    SELECT p.party_id, j.scheduler_party_id, j.job_id, j.job_no, p.party_no, 'job_finish',
+           json_strip_nulls(json_build_object('job_id', j.job_id, 'role', p.role, 'party_id', p.party_id,
+                             'status', j.status, 'progress', j.progress, 'reason_code', j.reason_code,
+                             'reason', j.reason, 'first_failure', j.first_failure)),
+           CASE WHEN p.create_state = 'refused' THEN now() + interval '1 minute' ELSE now() END,
+           CASE WHEN p.create_state = 'refused' THEN now() + interval '1 day' END
+      FROM norn.job j JOIN norn.job_party p USING (job_no)
+     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT p.local;
+    -- One that waited for resources may have held up others.
+    INSERT INTO norn.resource_freed (party_id, brief)
+    SELECT j.scheduler_party_id, true FROM norn.job j
+     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND j.start_at IS NULL LIMIT 1;
+    DELETE FROM norn.task_work WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no);
+END $$;
+
+-- The end of a cycle: gives leases back, due at once when something happened meanwhile or this site has answered a
+-- reservation (p_blocked says that the job waits for one), and takes ended jobs out of the queue. Only here does a scheduler lock rows of job_work, in the order of their numbers, as whoever locks several
+-- does. Returns the jobs that are due again.
+CREATE FUNCTION norn.sched_leave(p_job_nos bigint[], p_lease_nos bigint[], p_pokes bigint[], p_due_ms bigint[],
+        p_blocked boolean[]) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_ended bigint[];
+BEGIN
+    PERFORM 1 FROM norn.job_work w
+      WHERE (w.job_no, w.lease_no) IN (SELECT a.job_no, a.lease_no FROM unnest(p_job_nos, p_lease_nos) AS a(job_no, lease_no))
+      ORDER BY w.job_no FOR UPDATE;
+    WITH gone AS (
+        DELETE FROM norn.job_work w USING norn.job j
+         WHERE w.job_no = ANY (p_job_nos) AND j.job_no = w.job_no AND norn.is_end(j.status) AND norn.mine(j.job_no)
+        RETURNING w.job_no)
+    SELECT array_agg(job_no) INTO v_ended FROM gone;
+    IF v_ended IS NOT NULL THEN
+        DELETE FROM norn.task_work WHERE job_no = ANY (v_ended); -- of reports that came just now
+    END IF;
+    RETURN QUERY
+        WITH left_now AS (
+            UPDATE norn.job_work w
+               SET lease_until = NULL, node_id = NULL,
+                   blocked = u.blocked AND NOT EXISTS (SELECT 1 FROM norn.job_party p
+                                                        WHERE p.job_no = w.job_no AND p.reserve_state = 'granted'),
+                   due_at = CASE WHEN w.poke <> u.poke OR (u.blocked AND EXISTS (
+                                          SELECT 1 FROM norn.job_party p WHERE p.job_no = w.job_no
+                                             AND p.reserve_state IN ('granted', 'never'))) THEN norn.due_now(w.prio)
+                                 ELSE COALESCE(to_timestamp(u.due_ms / 1000.0), now() + interval '30 seconds') END
+              FROM unnest(p_job_nos, p_lease_nos, p_pokes, p_due_ms, p_blocked)
+                   AS u(job_no, lease_no, poke, due_ms, blocked)
+             WHERE w.job_no = u.job_no AND w.lease_no = u.lease_no
+            RETURNING w.job_no, w.due_at)
+        SELECT l.job_no FROM left_now l WHERE l.due_at <= now();
+END $$;
