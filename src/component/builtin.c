@@ -9,6 +9,6 @@ const struct norn_component *const builtin_components[] = {
     &comp_feature_scale, &comp_coordinated_lr,
     &comp_evaluation,
 
-    &comp_noop,
+    &comp_noop,          &comp_toy,
 };
 const size_t builtin_count = ARRAY_LEN(builtin_components);

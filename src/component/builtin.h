@@ -12,6 +12,7 @@ extern const struct norn_component comp_dataframe_transformer;
 extern const struct norn_component comp_download;
 extern const struct norn_component comp_reader;
 extern const struct norn_component comp_noop;
+extern const struct norn_component comp_toy;
 extern const struct norn_component comp_psi;
 extern const struct norn_component comp_data_split;
 extern const struct norn_component comp_feature_scale;

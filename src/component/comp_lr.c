@@ -260,6 +260,8 @@ static const struct norn_param params[] = {
     {"init_param", NORN_P_MAP, "null", 0, 0, NULL, NORN_TRAIN,
      "{method: zeros|ones|consts|random|random_uniform, fill_val, fit_intercept, random_state}"},
     {"threshold", NORN_P_NUM, "0.5", 0, 1, NULL, NORN_TRAIN, "score above which the label is 1"},
+    {"output_cv_data", NORN_P_BOOL, "true", 0, 0, NULL, NORN_TRAIN,
+     "FATE's clients always send it; it is about cross-validation, which is not built in"},
 };
 #define SIDES (NORN_GUEST | NORN_HOST)
 static const struct norn_artifact artifacts[] = {

@@ -148,6 +148,10 @@ static json_t *check_all(const struct norn_param *decl, size_t n, unsigned stage
 
 		key = json_object_iter_key(it);
 		p = find(decl, n, stage, key);
+		if (p == NULL && find(decl, n, 0, key) != NULL)
+			continue; /* of another stage: a deployed task keeps them all */
+		if (p != NULL && p->def != NULL && json_is_null(json_object_iter_value(it)))
+			continue; /* FATE's clients say so of what its user has not set */
 		where = mem_printf("%s%s%.100s", prefix, *prefix ? "." : "", key);
 		v = p ? param_check(p, json_object_iter_value(it), where, e)
 		      : unknown(decl, n, stage, where, e);

@@ -111,7 +111,9 @@ START_TEST(parameters_are_checked)
 	refuse(config("noop", "guest", "default", "{\"sleep_ms\":-1}"), "not within 0 and");
 	refuse(config("noop", "guest", "default", "{\"sleep_ms\":\"1\"}"), "not a whole number");
 	refuse(config("noop", "guest", "default", "{\"sleep_ms\":1.5}"), "not a whole number");
-	refuse(config("noop", "guest", "default", "{\"sleep_ms\":null}"), "must not be null");
+	reader = config("reader", "guest", "default", "{\"name\":null}");
+	add_artifact(reader, "output_artifacts", "output_data", "out");
+	refuse(reader, "parameter name must not be null");
 	reader = config("reader", "guest", "default", "{\"name\":\"x\"}");
 	add_artifact(reader, "output_artifacts", "output_data", "out");
 	refuse(reader, "parameter namespace is missing");
@@ -122,7 +124,8 @@ END_TEST
 START_TEST(defaults_and_parties)
 {
 	struct err e = {0};
-	struct norn_task *t = open_task(config("noop", "guest", "default", "{\"fail\":1.0}"), &e);
+	struct norn_task *t = open_task(
+	    config("noop", "guest", "default", "{\"stdout_lines\":null,\"fail\":1.0}"), &e);
 
 	ck_assert_msg(t != NULL, "%s", e.msg);
 	ck_assert_int_eq(norn_param_int(t, "sleep_ms", -7), 0);
@@ -409,8 +412,7 @@ START_TEST(every_component_describes_itself)
 		ck_assert_ptr_nonnull(js_get(d, "component.output_artifacts.metric.metric"));
 		p = js_get(d, "component.parameters");
 		ck_assert_uint_eq(json_object_size(p), c->n_params);
-		json_object_foreach(p, key, v)
-		{
+		json_object_foreach (p, key, v) {
 			ck_assert_msg(strlen(js_str(v, "description", "")) > 0, "%s.%s", c->name,
 				      key);
 		}
