@@ -28,6 +28,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define UPLOAD_FORM_BYTES (1 << 20) /* of an upload, beside its file */
+
 #define EX_OK      0
 #define EX_FAILED  1
 #define EX_USAGE   2
@@ -213,6 +215,8 @@ static void client_opts(struct http_server_opts *opts, const char *spool)
 	    .tls = client_tls,
 	    .limits = http_limits_default,
 	    .spool_dir = spool,
+	    /* The form around the file takes room too; the file itself is measured later. */
+	    .max_spool_bytes = ((size_t)c->http_upload_max_mb << 20) + UPLOAD_FORM_BYTES,
 	    .arg = &node,
 	    .not_found = api_not_found,
 	    .before = api_before,

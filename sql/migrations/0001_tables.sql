@@ -372,6 +372,38 @@ CREATE TABLE norn.model (
     PRIMARY KEY (model_id, model_version, role, party_id, task_name, output_key, output_index)
 );
 CREATE INDEX model_job ON norn.model (job_id, task_name);
+CREATE INDEX model_path ON norn.model (path);
+
+-- ------------------------------------------------------------------ registry
+-- Servers and their services that clients have made known to each other; Norn itself uses none of them.
+CREATE TABLE norn.server (
+    server_name     text PRIMARY KEY,            -- in capitals
+    host            text NOT NULL,
+    port            integer NOT NULL CHECK (port BETWEEN 1 AND 65535),
+    protocol        text NOT NULL,
+    create_at       timestamptz NOT NULL DEFAULT now(),
+    update_at       timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE norn.service (
+    server_name     text NOT NULL REFERENCES norn.server ON DELETE CASCADE,
+    service_name    text NOT NULL,
+    url             text NOT NULL,
+    method          text NOT NULL,
+    params          json NOT NULL,
+    data            json NOT NULL,
+    headers         json NOT NULL,
+    create_at       timestamptz NOT NULL DEFAULT now(),
+    update_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (server_name, service_name)
+);
+
+-- Uploaded files that a job is to read, below uploads/ of the data directory: they go with the end of their job.
+CREATE TABLE norn.upload (
+    name            text PRIMARY KEY,
+    job_id          text,                        -- null: not submitted yet
+    create_at       timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX upload_job ON norn.upload (job_id);
 
 CREATE TABLE norn.metric (
     metric_no       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

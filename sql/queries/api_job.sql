@@ -114,3 +114,6 @@ SELECT CASE WHEN EXISTS (SELECT 1 FROM norn.job_dag WHERE job_id = $1) THEN COAL
                ORDER BY e.event_no)
       FROM (SELECT * FROM norn.event WHERE job_id = $1 AND event_no > $2 ORDER BY event_no LIMIT $3) e), '[]')
     END AS data;
+
+-- name: api_jobs_waiting
+SELECT DISTINCT job_id FROM norn.party_job WHERE status = 'waiting' ORDER BY job_id LIMIT 10000;

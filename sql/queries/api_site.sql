@@ -82,3 +82,41 @@ SELECT (SELECT count(*) FROM norn.run_work WHERE node_id IS NOT NULL) AS running
        (SELECT count(*) FROM norn.node_view WHERE alive) AS nodes,
        (SELECT COALESCE(sum(cores), 0) FROM norn.engine) AS cores,
        (SELECT COALESCE(sum(cores_used), 0) FROM norn.resource_view) AS cores_used;
+
+-- name: api_server_query
+SELECT json_build_object('id', server_name, 'server_name', server_name, 'host', host, 'port', port, 'protocol', protocol,
+           'create_time', norn.ms(create_at), 'update_time', norn.ms(update_at)) AS data
+  FROM norn.server WHERE server_name = $1;
+
+-- name: api_server_all
+SELECT COALESCE(json_object_agg(server_name, json_build_object('host', host, 'port', port, 'protocol', protocol)), '{}')
+       AS data
+  FROM norn.server;
+
+-- name: api_server_set
+-- name, host, port, protocol
+INSERT INTO norn.server (server_name, host, port, protocol) VALUES ($1, $2, $3, $4)
+ON CONFLICT (server_name) DO UPDATE SET host = EXCLUDED.host, port = EXCLUDED.port, protocol = EXCLUDED.protocol,
+       update_at = now()
+RETURNING json_build_object('server_name', server_name, 'host', host, 'port', port, 'protocol', protocol) AS data;
+
+-- name: api_server_delete
+DELETE FROM norn.server WHERE server_name = $1;
+
+-- name: api_service_query
+SELECT json_build_object('server_name', server_name, 'service_name', service_name, 'url', url, 'method', method,
+           'params', params, 'data', data, 'headers', headers, 'create_time', norn.ms(create_at),
+           'update_time', norn.ms(update_at)) AS data
+  FROM norn.service WHERE server_name = $1 AND service_name = $2;
+
+-- name: api_service_set
+-- server, service, uri, method, protocol, params, data, headers; nothing when there is no such server
+INSERT INTO norn.service (server_name, service_name, url, method, params, data, headers)
+SELECT s.server_name, $2, format('%s://%s:%s%s', $5::text, s.host, s.port, $3::text), $4, $6, $7, $8
+  FROM norn.server s WHERE s.server_name = $1
+ON CONFLICT (server_name, service_name) DO UPDATE
+   SET url = EXCLUDED.url, method = EXCLUDED.method, params = EXCLUDED.params, data = EXCLUDED.data,
+       headers = EXCLUDED.headers, update_at = now();
+
+-- name: api_service_delete
+DELETE FROM norn.service WHERE server_name = $1 AND service_name = $2;

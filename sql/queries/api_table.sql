@@ -24,3 +24,21 @@ INSERT INTO norn.data_table (namespace, name, uri, data_type, engine) VALUES ($1
 ON CONFLICT (namespace, name) DO UPDATE
    SET uri = EXCLUDED.uri, data_type = EXCLUDED.data_type, engine = EXCLUDED.engine, row_count = NULL, schema = '{}',
        samples = '[]', source = '{}', update_at = now();
+
+-- name: upload_begin
+-- a file that somebody has begun to upload
+INSERT INTO norn.upload (name) VALUES ($1);
+
+-- name: upload_submitted
+-- the file, and the job that is to read it
+UPDATE norn.upload SET job_id = $2 WHERE name = $1;
+
+-- name: upload_drop
+DELETE FROM norn.upload WHERE name = ANY ($1::text[]);
+
+-- name: uploads_over
+-- those whose job is over or has gone, and those whose upload was never finished
+SELECT u.name FROM norn.upload u
+ WHERE CASE WHEN u.job_id IS NULL THEN u.create_at < now() - interval '1 day'
+            ELSE NOT EXISTS (SELECT 1 FROM norn.party_job p WHERE p.job_id = u.job_id AND p.end_at IS NULL) END
+ LIMIT 1000;

@@ -30,6 +30,7 @@ SELECT events_drop AS name FROM norn.events_drop(make_interval(days => $1::integ
 -- what is to be removed, and whether a row still points there; $1 file URI of the data directory, with '/', $2 at most
 SELECT g.root, g.name,
        CASE WHEN g.root IN ('work', 'tables') THEN norn.uri_used($1 || g.root || '/' || g.name || '/', NULL)
+            WHEN g.root = 'model' THEN EXISTS (SELECT 1 FROM norn.model m WHERE m.path = g.name)
             ELSE false END AS used
   FROM norn.gc_dir g ORDER BY g.added_at, g.root, g.name LIMIT $2;
 

@@ -25,6 +25,16 @@ SELECT t.status, t.party_status, p.status AS job_status, norn.ms(t.start_at) AS 
        ON t.party_job_no = p.party_job_no AND t.task_name = $2 AND t.attempt = $3::integer
  WHERE p.job_id = $1 AND p.role = $4 AND p.party_id = $5;
 
+-- name: party_task_rerun
+-- job_id, task_name, attempt, role, party_id, new attempt: it waits; its start comes by another command
+INSERT INTO norn.party_task (party_job_no, job_id, task_name, task_no, attempt, role, party_id, party_no, component,
+       provider, config, cores, memory_mb, timeout_s)
+SELECT t.party_job_no, t.job_id, t.task_name, t.task_no, $6::integer, t.role, t.party_id, t.party_no, t.component,
+       t.provider, t.config, t.cores, t.memory_mb, t.timeout_s
+  FROM norn.party_task t
+ WHERE t.job_id = $1 AND t.task_name = $2 AND t.attempt = $3::integer AND t.role = $4 AND t.party_id = $5 AND $6::integer > $3::integer
+ON CONFLICT (job_id, task_name, attempt, role, party_id) DO NOTHING;
+
 -- name: party_task_finish
 SELECT norn.party_task_finish(ARRAY[$1], ARRAY[$2], ARRAY[$3::integer], ARRAY[$4], ARRAY[$5], ARRAY[$6],
                               ARRAY[$7::integer]);

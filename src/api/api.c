@@ -49,6 +49,10 @@ static const struct {
     {api_log_routes, &api_log_n_routes},
     {api_site_routes, &api_site_n_routes},
     {api_server_routes, &api_server_n_routes},
+    {api_model_routes, &api_model_n_routes},
+    {api_joblog_routes, &api_joblog_n_routes},
+    {api_registry_routes, &api_registry_n_routes},
+    {api_stream_routes, &api_stream_n_routes},
     {api_app_routes, &api_app_n_routes},
     {api_permission_routes, &api_permission_n_routes},
 };

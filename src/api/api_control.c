@@ -1,5 +1,5 @@
-/* /v2/job/rerun, suspend and resume: carried out here when this site schedules the job, else by the
- * site that does. */
+/* /v2/job/rerun, suspend, resume and queue/clean: carried out here when this site schedules the
+ * job, else by the site that does. */
 #include "api/api.h"
 
 #include "api/reply.h"
@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "party/control.h"
 #include "party/peer.h"
+#include "party/stop.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,20 +104,26 @@ static void on_control(json_t *answer, void *arg)
 	db_submit(b, on_scheduler, a);
 }
 
+static char *actor_of(const struct http_req *r)
+{
+	const char *user = http_req_header(r, "user_name");
+
+	return user != NULL && *user != '\0' && str_is_utf8(user, strlen(user))
+		   ? mem_printf("user %.200s", user)
+		   : mem_strdup("client");
+}
+
 static void control(struct http_req *r, enum control_what what, const char *name, json_t *p)
 {
 	struct asked *a;
 
 	if (p == NULL) /* and r is gone */
 		return;
-	const char *user = http_req_header(r, "user_name");
 	a = mem_zalloc(sizeof(*a));
 	a->r = r;
 	a->p = p;
 	a->what = name;
-	char *actor = user != NULL && *user != '\0' && str_is_utf8(user, strlen(user))
-			  ? mem_printf("user %.200s", user)
-			  : mem_strdup("client");
+	char *actor = actor_of(r);
 	const struct control_opts o = {
 	    .what = what,
 	    .job_id = js_str(p, "job_id", ""),
@@ -151,9 +158,74 @@ static void job_resume(struct http_req *r, void *arg)
 	control(r, CONTROL_RESUME, "resume", REQUEST_PARAMS(r, IN_JSON, job_only));
 }
 
+/* ---- the queue: jobs that wait are stopped one after another ---- */
+
+struct cleaning {
+	struct http_req *r;
+	json_t *jobs; /* ids */
+	json_t *answers;
+	size_t at;
+	char *actor;
+};
+
+static void clean_next(struct cleaning *c);
+
+static void on_cleaned(const struct err *e, void *arg)
+{
+	struct cleaning *c = arg;
+	const char *id = json_string_value(json_array_get(c->jobs, c->at++));
+
+	json_object_set_new(
+	    c->answers, id,
+	    node_envelope(e == NULL ? ERR_OK : e->code, e == NULL ? "success" : e->msg, NULL));
+	clean_next(c);
+}
+
+static void clean_next(struct cleaning *c)
+{
+	if (c->at < json_array_size(c->jobs)) {
+		stop_job(request_node(c->r), json_string_value(json_array_get(c->jobs, c->at)),
+			 c->actor, on_cleaned, c);
+		return;
+	}
+	reply_ok(c->r, c->answers);
+	json_decref(c->jobs);
+	free(c->actor);
+	free(c);
+}
+
+static void on_waiting(struct db_result *res, void *arg)
+{
+	struct cleaning *c = arg;
+
+	if (db_error(res) != NULL) {
+		reply_db_err(c->r, res);
+		json_decref(c->jobs);
+		json_decref(c->answers);
+		free(c->actor);
+		free(c);
+		return;
+	}
+	for (int i = 0; i < db_rows(res, 0); i++)
+		json_array_append_new(c->jobs, json_string(db_get(res, 0, i, "job_id")));
+	clean_next(c);
+}
+
+static void queue_clean(struct http_req *r, void *arg)
+{
+	struct cleaning *c = mem_zalloc(sizeof(*c));
+
+	c->r = r;
+	c->jobs = json_array();
+	c->answers = json_object();
+	c->actor = actor_of(r);
+	db_submit(one_statement(r, Q_API_JOBS_WAITING), on_waiting, c);
+}
+
 const struct http_route api_control_routes[] = {
     {"POST", "/v2/job/rerun", job_rerun, 0, 0,
      "Run a job again: what has not succeeded, from a task on, or all"},
+    {"POST", "/v2/job/queue/clean", queue_clean, 0, 0, "Stop every job that waits"},
     {"POST", "/v2/job/suspend", job_suspend, 0, 0, "Start nothing new of a job"},
     {"POST", "/v2/job/resume", job_resume, 0, 0, "Go on with a suspended job"},
 };

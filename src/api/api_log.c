@@ -1,6 +1,7 @@
 /* /v2/log: the logs of jobs.
  * <dirs.logs>/<job>/<role>/<party>/<task>/<attempt>/{stdout,stderr,component.log}. */
 #include "api/api.h"
+#include "api/log_source.h"
 #include "api/logfile.h"
 #include "api/reply.h"
 
@@ -22,7 +23,6 @@
 struct reading {
 	struct http_req *r;
 	json_t *p;
-	bool schedule;
 	const char *file;
 	int64_t offset;
 	int64_t deadline_ms;
@@ -39,9 +39,9 @@ static void reading_free(struct reading *q)
 	free(q);
 }
 
-static const char *text(const struct reading *q, const char *key)
+bool log_source_schedule(const json_t *p)
 {
-	return js_str(q->p, key, NULL);
+	return str_eq(js_str(p, "log", ""), "schedule");
 }
 
 static void ask(struct reading *q);
@@ -51,17 +51,29 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	ask(arg);
 }
 
-static bool log_path(const struct reading *q, int64_t attempt, struct buf *path, struct err *e)
+bool log_source_path(const struct http_req *r, const json_t *p, const char *file, int64_t attempt,
+		     struct buf *path, struct err *e)
 {
-	const struct node_conf *c = request_node(q->r)->conf;
+	const struct node_conf *c = request_node(r)->conf;
 	char number[24];
 
-	if (q->schedule)
-		return logfile_path(c->log_dir, path, e, text(q, "job_id"),
-				    "fate_flow_schedule.log", NULL);
+	if (log_source_schedule(p))
+		return logfile_path(c->log_dir, path, e, js_str(p, "job_id", ""), file, NULL);
 	snprintf(number, sizeof(number), "%lld", (long long)attempt);
-	return logfile_path(c->log_dir, path, e, text(q, "job_id"), text(q, "role"),
-			    text(q, "party_id"), text(q, "task_name"), number, q->file, NULL);
+	return logfile_path(c->log_dir, path, e, js_str(p, "job_id", ""), js_str(p, "role", ""),
+			    js_str(p, "party_id", ""), js_str(p, "task_name", ""), number, file,
+			    NULL);
+}
+
+void log_source_unknown(struct http_req *r, const json_t *p)
+{
+	if (log_source_schedule(p))
+		refuse(r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s]", js_str(p, "job_id", ""));
+	else
+		refuse(r, ERR_TASK_NOT_FOUND,
+		       "No found task: job_id[%s],role[%s],party_id[%s],task_name[%s]",
+		       js_str(p, "job_id", ""), js_str(p, "role", ""), js_str(p, "party_id", ""),
+		       js_str(p, "task_name", ""));
 }
 
 /* true: answered. */
@@ -73,7 +85,7 @@ static bool answer(struct reading *q, int64_t attempt, bool over)
 	int64_t next = q->offset;
 	bool at_end = true;
 
-	if (!log_path(q, attempt, &path, &e) ||
+	if (!log_source_path(q->r, q->p, q->file, attempt, &path, &e) ||
 	    !logfile_read(buf_str(&path), q->offset, READ_MAX, over, &out, &next, &at_end, &e)) {
 		refuse(q->r, e.code, "%s", e.msg);
 	} else if (out.len == 0 && !over && !q->closed && clock_mono_ms() < q->deadline_ms &&
@@ -102,14 +114,7 @@ static void on_state(struct db_result *res, void *arg)
 	}
 	if (db_rows(res, 0) == 0) {
 		http_req_on_close(q->r, NULL, NULL);
-		if (q->schedule)
-			refuse(q->r, ERR_JOB_NOT_FOUND, "No found job: job_id[%s]",
-			       text(q, "job_id"));
-		else
-			refuse(q->r, ERR_TASK_NOT_FOUND,
-			       "No found task: job_id[%s],role[%s],party_id[%s],task_name[%s]",
-			       text(q, "job_id"), text(q, "role"), text(q, "party_id"),
-			       text(q, "task_name"));
+		log_source_unknown(q->r, q->p);
 		reading_free(q);
 		return;
 	}
@@ -124,19 +129,25 @@ static void on_state(struct db_result *res, void *arg)
 	q->step_ms = q->step_ms * 5 / 4 > POLL_MAX_MS ? POLL_MAX_MS : q->step_ms * 5 / 4;
 }
 
-static void ask(struct reading *q)
+struct db_batch *log_source_state(struct http_req *r, const json_t *p)
 {
 	static const char *const names[] = {"job_id", "role", "party_id", "task_name"};
-	struct db_batch *b = one_statement(q->r, q->schedule ? Q_API_LOG_JOB : Q_API_LOG_RUN);
+	bool schedule = log_source_schedule(p);
+	struct db_batch *b = one_statement(r, schedule ? Q_API_LOG_JOB : Q_API_LOG_RUN);
 
-	bind_texts(b, q->p, names, q->schedule ? 1 : ARRAY_LEN(names));
-	if (!q->schedule) {
-		if (json_object_get(q->p, "attempt") != NULL)
-			db_int(b, js_int(q->p, "attempt", 0));
+	bind_texts(b, p, names, schedule ? 1 : ARRAY_LEN(names));
+	if (!schedule) {
+		if (json_object_get(p, "attempt") != NULL)
+			db_int(b, js_int(p, "attempt", 0));
 		else
 			db_null(b);
 	}
-	db_submit(b, on_state, q);
+	return b;
+}
+
+static void ask(struct reading *q)
+{
+	db_submit(log_source_state(q->r, q->p), on_state, q);
 }
 
 static void on_close(void *arg)
@@ -150,8 +161,7 @@ static void on_close(void *arg)
 	}
 }
 
-/* Answers what is wrong with the parameters; NULL then. */
-static const char *file_of(struct http_req *r, const json_t *p)
+const char *log_source_file(struct http_req *r, const json_t *p)
 {
 	static const char *const logs[][2] = {{"stdout", "stdout"},
 					      {"stderr", "stderr"},
@@ -194,7 +204,7 @@ static void log_read(struct http_req *r, void *arg)
 
 	if (p == NULL)
 		return;
-	const char *file = file_of(r, p);
+	const char *file = log_source_file(r, p);
 	if (file == NULL) {
 		json_decref(p);
 		return;
@@ -202,7 +212,6 @@ static void log_read(struct http_req *r, void *arg)
 	struct reading *q = mem_zalloc(sizeof(*q));
 	q->r = r;
 	q->p = p;
-	q->schedule = str_eq(js_str(p, "log", ""), "schedule");
 	q->file = file;
 	q->offset = js_int(p, "offset", 0);
 	q->deadline_ms = clock_mono_ms() + js_int(p, "wait_ms", 0);

@@ -8,6 +8,7 @@
 #include "base/js.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "store/gc.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,7 +207,7 @@ static void model_download(struct http_req *r, void *arg)
 		start(r, p, Q_API_OUTPUT_MODELS, ARRAY_LEN(task_params), on_model_files);
 }
 
-/* The rows are gone; the files follow, and what cannot be removed is left to the operator. */
+/* The rows are gone; the files follow, unless another job has taken the task over. */
 static void on_models_deleted(struct db_result *res, void *arg)
 {
 	struct output *o = arg;
@@ -214,16 +215,11 @@ static void on_models_deleted(struct db_result *res, void *arg)
 	if (db_error(res) != NULL) {
 		reply_db_err(o->r, res);
 	} else if (db_rows(res, 0) == 0) {
+		refuse(o->r, ERR_TASK_NOT_FOUND, NO_TASK, FOUR(o->p));
+	} else if (!db_get_bool(res, 0, 0, "found")) {
 		refuse(o->r, ERR_MODEL_NOT_FOUND, NO_MODEL, FOUR(o->p));
 	} else {
-		for (int i = 0; i < db_rows(res, 0); i++) {
-			struct buf path = {0};
-			struct err e;
-			if (files_model_path(request_node(o->r), db_get(res, 0, i, "path"), &path,
-					     &e))
-				(void)remove(buf_str(&path));
-			buf_free(&path);
-		}
+		gc_sweep(request_node(o->r));
 		reply_ok(o->r, NULL);
 	}
 	output_free(o);

@@ -25,6 +25,7 @@
 
 struct upload {
 	struct http_req *r;
+	struct node *node;
 	struct multipart *form;
 	struct event *timer;
 	int out;
@@ -35,8 +36,10 @@ static void upload_free(struct upload *u, bool remove_file)
 {
 	if (u->out >= 0)
 		close(u->out);
-	if (remove_file && u->path != NULL)
+	if (remove_file && u->path != NULL) {
 		unlink(u->path);
+		local_job_note_upload(u->node, u->path, "");
+	}
 	if (u->timer != NULL)
 		event_free(u->timer);
 	multipart_free(u->form);
@@ -183,6 +186,19 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 		submit(u);
 }
 
+/* The file is known before it has any content, so that none is forgotten. */
+static void on_begun(struct db_result *res, void *arg)
+{
+	struct upload *u = arg;
+
+	if (db_error(res) != NULL) {
+		reply_db_err(u->r, res);
+		upload_free(u, true);
+		return;
+	}
+	on_turn(-1, 0, u);
+}
+
 static bool open_copy(struct upload *u, struct err *e)
 {
 	char *dir = mem_printf("%s/uploads", request_node(u->r)->conf->data_dir);
@@ -203,7 +219,7 @@ static bool open_copy(struct upload *u, struct err *e)
 
 void api_upload_file(struct http_req *r, void *arg)
 {
-	const struct node *n = request_node(r);
+	struct node *n = request_node(r);
 	struct stat st;
 	struct err e;
 
@@ -218,6 +234,7 @@ void api_upload_file(struct http_req *r, void *arg)
 	}
 	struct upload *u = mem_zalloc(sizeof(*u));
 	u->r = r;
+	u->node = n;
 	u->out = -1;
 	u->form = multipart_new(http_req_header(r, "Content-Type"), on_file, u, &e);
 	if (u->form == NULL || !open_copy(u, &e)) {
@@ -225,5 +242,7 @@ void api_upload_file(struct http_req *r, void *arg)
 		return;
 	}
 	u->timer = evtimer_new(n->base, on_turn, u);
-	on_turn(-1, 0, u);
+	struct db_batch *b = one_statement(r, Q_UPLOAD_BEGIN);
+	db_text(b, strrchr(u->path, '/') + 1);
+	db_submit(b, on_begun, u);
 }

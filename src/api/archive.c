@@ -13,11 +13,12 @@
 #include <unistd.h>
 
 #define STEP        (64 * 1024)
-#define MEMBERS_MAX 10000
+#define MEMBERS_MAX 100000
 
 struct member {
 	char *name;
-	int fd; /* -1: text */
+	char *path; /* opened when its turn comes; NULL: fd or text */
+	int fd;     /* -1: text */
 	struct buf text;
 	uint64_t size;
 	int64_t mtime_s;
@@ -27,6 +28,7 @@ struct archive {
 	bool gzip;
 	struct member *members;
 	size_t n;
+	size_t room;
 	/* sending */
 	struct http_req *r;
 	struct gzip gz;
@@ -55,6 +57,7 @@ void archive_free(struct archive *a)
 			close(a->members[i].fd);
 		buf_free(&a->members[i].text);
 		free(a->members[i].name);
+		free(a->members[i].path);
 	}
 	free(a->members);
 	free(a);
@@ -74,7 +77,10 @@ static struct member *add(struct archive *a, const char *name, uint64_t size, in
 			name);
 		return NULL;
 	}
-	a->members = mem_resize(a->members, a->n + 1, sizeof(*a->members));
+	if (a->n == a->room) {
+		a->room = a->room > 0 ? a->room * 2 : 16;
+		a->members = mem_resize(a->members, a->room, sizeof(*a->members));
+	}
 	struct member *m = &a->members[a->n++];
 	memset(m, 0, sizeof(*m));
 	m->name = mem_strdup(name);
@@ -105,6 +111,15 @@ bool archive_add_file(struct archive *a, const char *name, const char *path, str
 	return true;
 }
 
+bool archive_add_later(struct archive *a, const char *name, const char *path, struct err *e)
+{
+	struct member *m = add(a, name, 0, 0, e);
+
+	if (m != NULL)
+		m->path = mem_strdup(path);
+	return m != NULL;
+}
+
 bool archive_add_text(struct archive *a, const char *name, struct buf *text, struct err *e)
 {
 	struct member *m = add(a, name, text->len, (int64_t)time(NULL), e);
@@ -118,6 +133,28 @@ bool archive_add_text(struct archive *a, const char *name, struct buf *text, str
 
 /* ---- sending ---- */
 
+/* False: the file is not there any more. */
+static bool open_later(struct member *m)
+{
+	struct stat st;
+
+	m->fd = open(m->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (m->fd < 0 || fstat(m->fd, &st) != 0 || !S_ISREG(st.st_mode))
+		return false;
+	m->size = (uint64_t)st.st_size;
+	m->mtime_s = (int64_t)st.st_mtime;
+	return true;
+}
+
+static void member_done(struct archive *a)
+{
+	struct member *m = &a->members[a->at++];
+
+	if (m->fd >= 0)
+		close(m->fd);
+	m->fd = -1;
+}
+
 /* The next bytes of the tar stream into out; false: a file could not be read. */
 static bool next_tar(struct archive *a, struct buf *out)
 {
@@ -130,6 +167,10 @@ static bool next_tar(struct archive *a, struct buf *out)
 		return true;
 	}
 	if (!a->in_member) {
+		if (m->path != NULL && !open_later(m)) {
+			member_done(a);
+			return true;
+		}
 		a->in_member = true;
 		a->sent = 0;
 		return tar_header(out, m->name, m->size, m->mtime_s);
@@ -150,7 +191,7 @@ static bool next_tar(struct archive *a, struct buf *out)
 	}
 	tar_pad(out, m->size);
 	a->in_member = false;
-	a->at++;
+	member_done(a);
 	return true;
 }
 

@@ -15,6 +15,10 @@ void archive_free(struct archive *a); /* only when not sent */
  * tar_header(). */
 MUST_CHECK bool archive_add_file(struct archive *a, const char *name, const char *path,
 				 struct err *e);
+/* The same, but opened when its turn comes, so that there may be many; one that is gone by then is
+ * left out. */
+MUST_CHECK bool archive_add_later(struct archive *a, const char *name, const char *path,
+				  struct err *e);
 /* Takes the buffer's content. */
 MUST_CHECK bool archive_add_text(struct archive *a, const char *name, struct buf *text,
 				 struct err *e);

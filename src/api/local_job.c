@@ -1,12 +1,13 @@
 #include "api/local_job.h"
 
 #include "base/js.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "party/submit.h"
 
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 
 #define SCHEMA_VERSION "2.2.0"
 #define PROVIDER       "norn:*@local"
@@ -17,17 +18,37 @@ struct pending {
 	char *file;   /* removed when it was not; NULL: none */
 };
 
+static void on_noted(struct db_result *res, void *arg)
+{
+	if (db_error(res) != NULL)
+		log_warn(LOG_CTX_NONE, "an uploaded file may stay for a day: %s",
+			 db_error(res)->msg);
+}
+
+void local_job_note_upload(struct node *n, const char *file, const char *job_id)
+{
+	struct db_batch *b = db_batch_new(n->db);
+
+	db_add(b, Q_UPLOAD_SUBMITTED);
+	db_text(b, strrchr(file, '/') != NULL ? strrchr(file, '/') + 1 : file);
+	db_text(b, job_id);
+	db_submit(b, on_noted, NULL);
+}
+
 static void on_submitted(json_t *answer, void *arg)
 {
 	struct pending *p = arg;
 
 	if (js_int(answer, "code", ERR_OK) == ERR_OK) {
 		json_object_set_new(answer, "data", p->data);
+		if (p->file != NULL)
+			local_job_note_upload(request_node(p->r), p->file,
+					      js_str(answer, "job_id", ""));
 	} else {
 		json_object_set_new(answer, "request_id", json_string(http_req_id(p->r)));
 		json_decref(p->data);
 		if (p->file != NULL)
-			(void)unlink(p->file);
+			local_job_note_upload(request_node(p->r), p->file, "");
 	}
 	http_reply_json(p->r, 200, answer);
 	free(p->file);

@@ -17,6 +17,10 @@ struct upload_job {
 	const char *name;
 	bool transform; /* with a transformer_0 behind it, also without namespace and name */
 };
+/* An uploaded file goes with the end of the job that reads it, however that ends; "" is none: it
+ * goes now. */
+void local_job_note_upload(struct node *n, const char *file, const char *job_id);
+
 void local_job_upload(struct http_req *r, const struct upload_job *u);
 void local_job_transform(struct http_req *r, const json_t *from, const char *namespace_,
 			 const char *name, const char *site_name);

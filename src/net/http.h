@@ -52,6 +52,7 @@ struct http_server_opts {
 	struct tls_ctx *tls; /* NULL: plain */
 	struct http_limits limits;
 	const char *spool_dir;   /* for HTTP_SPOOL_BODY */
+	size_t max_spool_bytes;  /* of such bodies, beside the route's limit; 0: that alone */
 	void *arg;               /* given to every handler */
 	http_handler *not_found; /* unknown route or wrong method (http_req_path_known tells); may
 				    be NULL: 404/405 */

@@ -6,6 +6,7 @@
 
 #include <event2/bufferevent_ssl.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -159,10 +160,24 @@ static void refuse(struct http_conn *c, int status, enum err_code code, const ch
 	reply_error(c->req, status, code, msg);
 }
 
+static void refuse_long(struct http_conn *c)
+{
+	char text[100];
+
+	snprintf(text, sizeof(text), "the body is too long: at most %llu bytes are taken here",
+		 (unsigned long long)c->req->parser.max_body_bytes);
+	refuse(c, 413, ERR_LIMIT, text);
+}
+
 static void refuse_bad(struct http_conn *c)
 {
 	const struct http_parser *p = &c->req->parser;
-	enum err_code code = p->status == 413 || p->status == 414 || p->status == 431 ? ERR_LIMIT
+
+	if (p->status == 413) {
+		refuse_long(c);
+		return;
+	}
+	enum err_code code = p->status == 414 || p->status == 431   ? ERR_LIMIT
 			     : p->status == 501 || p->status == 505 ? ERR_UNSUPPORTED
 								    : ERR_PARSE;
 
@@ -193,9 +208,11 @@ static void begin_body(struct http_conn *c)
 	size_t max = r->route != NULL && r->route->max_body_bytes > 0
 			 ? r->route->max_body_bytes
 			 : s->opts.limits.max_body_bytes;
+	if (is_spooled(r) && s->opts.max_spool_bytes > 0 && max > s->opts.max_spool_bytes)
+		max = s->opts.max_spool_bytes;
 	r->parser.max_body_bytes = max;
 	if (r->parser.framing == HTTP_LENGTH && r->parser.content_length > max) {
-		refuse(c, 413, ERR_LIMIT, "the body is too long");
+		refuse_long(c);
 		return;
 	}
 	if (is_spooled(r) && !req_spool_open(r, &e)) {

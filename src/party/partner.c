@@ -34,6 +34,9 @@ static const struct param reserve_params[] = {J3, {"ttl_ms", P_INT, false, "6000
 static const struct param t5[] = {T5};
 static const struct param task_stop_params[] = {
     T5, {"status", P_STR, false, "\"failed\""}, {"progress", P_INT, false, "0"}};
+static const struct param task_status_params[] = {
+    T5, {"status", P_STR, true, NULL}, {"progress", P_INT, false, "0"}};
+static const struct param task_rerun_params[] = {T5, {"new_version", P_INT, true, NULL}};
 static const struct param progress_params[] = {J3, {"progress", P_FLOAT, true, NULL}};
 static const struct param job_status_params[] = {J3,
 						 {"status", P_STR, true, NULL},
@@ -193,6 +196,51 @@ static void add_collect(struct request *q, struct db_batch *b)
 	bind_task(q, b);
 }
 
+/* Cores are reserved for the job as a whole, so of a task there is only to say whether it is here.
+ */
+static void reply_task_cores(struct request *q, const struct db_result *res)
+{
+	if (!db_is_null(res, A_COMMAND, 0, "status"))
+		reply_ok(q->r, NULL);
+	else
+		reply_code(q->r, ERR_TASK_RESOURCE,
+			   "Task resource exception: "
+			   "job_id[%s],role[%s],party_id[%s],task_id[%s],task_version[%lld],"
+			   "detail[no such task]",
+			   text(q, "job_id"), text(q, "role"), text(q, "party_id"),
+			   text(q, "task_id"), (long long)js_int(q->p, "task_version", 0));
+}
+
+/* A task runs from its start on; any other status is its end. */
+static void add_task_status(struct request *q, struct db_batch *b)
+{
+	if (!str_eq(text(q, "status"), "running"))
+		add_task_stop(q, b);
+	else
+		add_collect(q, b);
+	db_add(b, Q_PARTY_TASK_STATE);
+	bind_task(q, b);
+}
+
+static void reply_task_status(struct request *q, const struct db_result *res)
+{
+	if (!db_is_null(res, A_STATE, 0, "status"))
+		reply_ok(q->r, NULL);
+	else
+		reply_code(q->r, ERR_TASK_UPDATE,
+			   "Update task status does not take effect: "
+			   "role[%s],party_id[%s],task_id[%s],task_version[%lld],status[%s]",
+			   text(q, "role"), text(q, "party_id"), text(q, "task_id"),
+			   (long long)js_int(q->p, "task_version", 0), text(q, "status"));
+}
+
+static void add_task_rerun(struct request *q, struct db_batch *b)
+{
+	db_add(b, Q_PARTY_TASK_RERUN);
+	bind_task(q, b);
+	db_int(b, js_int(q->p, "new_version", 0));
+}
+
 static json_t *ms_or_null(const struct db_result *res, const char *col)
 {
 	return db_is_null(res, A_COMMAND, 0, col)
@@ -231,6 +279,14 @@ static const struct command commands[] = {
     {"/v2/partner/task/stop", task_stop_params, ARRAY_LEN(task_stop_params), true, true,
      add_task_stop, NULL},
     {"/v2/partner/task/collect", t5, ARRAY_LEN(t5), false, false, add_collect, reply_collect},
+    {"/v2/partner/task/resource/apply", t5, ARRAY_LEN(t5), false, false, add_collect,
+     reply_task_cores},
+    {"/v2/partner/task/resource/return", t5, ARRAY_LEN(t5), true, false, add_collect,
+     reply_task_cores},
+    {"/v2/partner/task/status/update", task_status_params, ARRAY_LEN(task_status_params), false,
+     true, add_task_status, reply_task_status},
+    {"/v2/partner/task/rerun", task_rerun_params, ARRAY_LEN(task_rerun_params), true, false,
+     add_task_rerun, NULL},
 };
 
 /* ---- the common way of a command ---- */
@@ -324,7 +380,7 @@ static bool status_fits(struct request *q)
 		if (strcmp(ends[i], s) == 0)
 			return true;
 	}
-	if (s == NULL)
+	if (s == NULL || (q->cmd->add == add_task_status && strcmp(s, "running") == 0))
 		return true;
 	reply_code(q->r, ERR_API_PARAMETER,
 		   "status: '%s' is not an end status (success, failed, canceled, timeout, pass)",
@@ -510,6 +566,10 @@ const struct http_route partner_routes[] = {
     COMMAND("/v2/partner/task/start", "Start the party's process of a task"),
     COMMAND("/v2/partner/task/stop", "The task is over; stop what still runs"),
     COMMAND("/v2/partner/task/collect", "Status of the party's process"),
+    COMMAND("/v2/partner/task/resource/apply", "Whether the task may use the job's cores"),
+    COMMAND("/v2/partner/task/resource/return", "The task uses them no more"),
+    COMMAND("/v2/partner/task/status/update", "Status of the task over all parties"),
+    COMMAND("/v2/partner/task/rerun", "A new attempt of the task"),
     {"POST", "/v2/partner/channel/push", channel_handle_peer_push, HTTP_RAW_BODY, CHANNEL_FRAME_MAX,
      "A frame for a running component"},
 };

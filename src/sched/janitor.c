@@ -8,8 +8,11 @@
 #include "base/str.h"
 #include "sched/retention.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #define REGISTER_RETRY_MS 1000
 #define HOURLY_MS         3600000
@@ -140,14 +143,46 @@ static void on_beat(struct db_result *r, void *arg)
 	n->beat_ms = jan.sent_ms;
 }
 
+static void on_dropped(struct db_result *r, void *arg)
+{
+	if (db_error(r) != NULL)
+		log_warn(LOG_CTX_NONE, "removed uploads are still listed: %s", db_error(r)->msg);
+}
+
+/* Uploaded files whose job is over: most have been read and removed by it. */
+static void drop_uploads(const struct db_result *r, int stmt)
+{
+	struct db_array names = {0};
+	struct db_batch *b;
+
+	if (db_rows(r, stmt) == 0)
+		return;
+	for (int i = 0; i < db_rows(r, stmt); i++) {
+		const char *name = db_get(r, stmt, i, "name");
+		char *path = mem_printf("%s/uploads/%s", jan.node->conf->data_dir, name);
+		if (str_is_name(name, 64) && unlink(path) != 0 && errno != ENOENT)
+			log_warn(LOG_CTX_NONE, "the uploaded file %s stays: %s", path,
+				 strerror(errno));
+		db_array_text(&names, name);
+		free(path);
+	}
+	b = db_batch_new(jan.node->db);
+	db_add(b, Q_UPLOAD_DROP);
+	db_array(b, &names);
+	db_submit(b, on_dropped, NULL);
+}
+
+enum { S_RUNS, S_EXPIRE, S_OVERDUE, S_UPLOADS }; /* the statements of a sweep */
+
 static void on_swept(struct db_result *r, void *arg)
 {
 	int64_t lost, overdue;
 
 	if (db_error(r) != NULL)
 		return;
-	lost = db_get_int(r, 0, 0, "n");
-	overdue = db_get_int(r, 2, 0, "n");
+	drop_uploads(r, S_UPLOADS);
+	lost = db_get_int(r, S_RUNS, 0, "n");
+	overdue = db_get_int(r, S_OVERDUE, 0, "n");
 	if (lost > 0)
 		log_warn(LOG_CTX_NONE, "%lld runs of dead nodes were given up", (long long)lost);
 	if (overdue > 0)
@@ -170,6 +205,7 @@ static void sweep(int64_t now_ms)
 	db_add(b, Q_SCHED_EXPIRE);
 	db_add(b, Q_SCHED_OVERDUE);
 	db_int(b, jan.node->conf->peer_gone_s);
+	db_add(b, Q_UPLOADS_OVER);
 	if (now_ms >= jan.hourly_at_ms) {
 		jan.hourly_at_ms = now_ms + HOURLY_MS;
 		db_add(b, Q_EVENT_PARTITIONS);

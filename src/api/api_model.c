@@ -1,0 +1,340 @@
+/*
+ * /v2/model: models as a whole, by model id and version. Norn keeps a model from the moment its
+ * task has ended, and predicts from where it is kept, so load, store and restore have nothing to
+ * move: they say whether the model is there. Export and import read and write files in a thread.
+ */
+#include "api/api.h"
+#include "api/model_file.h"
+#include "api/reply.h"
+
+#include "base/js.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "store/gc.h"
+#include "store/offload.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NO_MODEL   "No found output model"
+#define IMPORT_MAX (4ULL << 30) /* bytes of a request */
+
+static const char *const keys[] = {"model_id", "model_version", "role",
+				   "party_id", "task_name",     "output_key"};
+
+static void refuse_unknown(struct http_req *r, const json_t *p)
+{
+	struct buf given = {0};
+
+	add_given(&given, p, keys, ARRAY_LEN(keys));
+	refuse(r, ERR_MODEL_NOT_FOUND, NO_MODEL "%s", buf_str(&given));
+	buf_free(&given);
+}
+
+/* ---- export, and migrate, which is an export into a directory ---- */
+
+struct exporting {
+	struct http_req *r;
+	json_t *p;
+	struct model_export job;
+};
+
+static void export_free(struct exporting *x)
+{
+	json_decref(x->job.rows);
+	free(x->job.path);
+	json_decref(x->p);
+	free(x);
+}
+
+static void export_work(void *arg)
+{
+	struct exporting *x = arg;
+
+	x->job.ok = model_export(&x->job, &x->job.error);
+}
+
+static void export_done(void *arg)
+{
+	struct exporting *x = arg;
+
+	if (x->job.ok)
+		reply_ok(x->r, NULL);
+	else
+		refuse(x->r, x->job.error.code, "%s", x->job.error.msg);
+	export_free(x);
+}
+
+static void on_rows(struct db_result *res, void *arg)
+{
+	struct exporting *x = arg;
+
+	if (db_error(res) != NULL) {
+		reply_db_err(x->r, res);
+		export_free(x);
+		return;
+	}
+	if (db_rows(res, 0) == 0) {
+		refuse_unknown(x->r, x->p);
+		export_free(x);
+		return;
+	}
+	x->job.rows = json_array();
+	for (int i = 0; i < db_rows(res, 0); i++) {
+		json_t *row = json_pack(
+		    "{s:s, s:s, s:s, s:s}", "task_name", db_get(res, 0, i, "task_name"),
+		    "output_key", db_get(res, 0, i, "output_key"), "path",
+		    db_get(res, 0, i, "path"), "type_name", db_get(res, 0, i, "type_name"));
+		json_object_set_new(row, "metadata", db_get_json(res, 0, i, "metadata"));
+		json_object_set_new(row, "index",
+				    json_integer(db_get_int(res, 0, i, "output_index")));
+		json_array_append_new(x->job.rows, row);
+	}
+	offload(request_node(x->r)->base, export_work, export_done, x);
+}
+
+/* Whether the ids can stand in the name of a file. Answers if not. */
+static bool names_fit(struct http_req *r, const json_t *p)
+{
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const char *v = js_str(p, keys[i], NULL);
+		if (v == NULL || str_is_name(v, 100))
+			continue;
+		refuse(r, ERR_API_PARAMETER,
+		       "Invalid parameter: %s: '%.100s' is not a name (letters, digits, '_', '-' "
+		       "and '.')",
+		       keys[i], v);
+		return false;
+	}
+	return true;
+}
+
+/* Takes p. dir: where on the server. */
+static void export_to(struct http_req *r, json_t *p, const char *dir)
+{
+	const struct node *n = request_node(r);
+
+	if (!names_fit(r, p)) {
+		json_decref(p);
+		return;
+	}
+	struct exporting *x = mem_zalloc(sizeof(*x));
+	x->r = r;
+	x->p = p;
+	x->job.data_dir = n->conf->data_dir;
+	for (size_t i = 0; i < MODEL_IDS; i++)
+		x->job.ids[i] = js_str(p, keys[i], "");
+	x->job.path = mem_printf("%s%s%s/%s_%s_%s_%s.zip", dir[0] == '/' ? "" : n->conf->data_dir,
+				 dir[0] == '/' ? "" : "/", dir, x->job.ids[0], x->job.ids[1],
+				 x->job.ids[2], x->job.ids[3]);
+	struct db_batch *b = one_statement(r, Q_API_MODEL_FILES);
+	bind_texts(b, p, keys, MODEL_IDS);
+	db_submit(b, on_rows, x);
+}
+
+static void model_export_route(struct http_req *r, void *arg)
+{
+	static const struct param params[] = {
+	    {"model_id", P_STR, true, NULL}, {"model_version", P_STR, true, NULL},
+	    {"party_id", P_STR, true, NULL}, {"role", P_STR, true, NULL},
+	    {"path", P_STR, true, NULL},
+	};
+	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+
+	if (p != NULL)
+		export_to(r, p, js_str(p, "path", ""));
+}
+
+/* The client sends its arguments in the query; without any there is nothing to do. */
+static void model_migrate(struct http_req *r, void *arg)
+{
+	static const struct param params[] = {
+	    {"model_id", P_STR, false, NULL}, {"model_version", P_STR, false, NULL},
+	    {"party_id", P_STR, false, NULL}, {"role", P_STR, false, NULL},
+	    {"dir_path", P_STR, false, NULL},
+	};
+	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+
+	if (p == NULL)
+		return;
+	if (json_object_size(p) == 0) {
+		json_decref(p);
+		reply_ok(r, NULL);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(params); i++) {
+		if (json_object_get(p, params[i].name) != NULL)
+			continue;
+		refuse(r, ERR_API_PARAMETER,
+		       "Invalid parameter: %s is missing: migrating writes the model of one party "
+		       "into dir_path",
+		       params[i].name);
+		json_decref(p);
+		return;
+	}
+	export_to(r, p, js_str(p, "dir_path", ""));
+}
+
+/* ---- load, store, restore ---- */
+
+struct asking {
+	struct http_req *r;
+	json_t *p;
+};
+
+static void on_there(struct db_result *res, void *arg)
+{
+	struct asking *a = arg;
+
+	if (db_error(res) != NULL)
+		reply_db_err(a->r, res);
+	else if (db_rows(res, 0) == 0)
+		refuse_unknown(a->r, a->p);
+	else
+		reply_ok(a->r, NULL);
+	json_decref(a->p);
+	free(a);
+}
+
+static void model_there(struct http_req *r, void *arg)
+{
+	static const struct param params[] = {
+	    {"model_id", P_STR, false, NULL},
+	    {"model_version", P_STR, false, NULL},
+	    {"role", P_STR, false, NULL},
+	    {"party_id", P_STR, false, NULL},
+	};
+	json_t *p = REQUEST_PARAMS(r, http_req_json(r) != NULL ? IN_JSON : IN_QUERY, params);
+
+	if (p == NULL)
+		return;
+	if (json_object_get(p, "model_id") == NULL) {
+		json_decref(p);
+		reply_ok(r, NULL);
+		return;
+	}
+	struct asking *a = mem_zalloc(sizeof(*a));
+	a->r = r;
+	a->p = p;
+	struct db_batch *b = one_statement(r, Q_API_MODEL_THERE);
+	bind_texts(b, p, keys, MODEL_IDS);
+	db_submit(b, on_there, a);
+}
+
+/* ---- delete ---- */
+
+static void on_deleted(struct db_result *res, void *arg)
+{
+	struct asking *a = arg;
+
+	if (db_error(res) != NULL) {
+		reply_db_err(a->r, res);
+	} else if (!db_get_bool(res, 0, 0, "found")) {
+		refuse_unknown(a->r, a->p);
+	} else {
+		gc_sweep(request_node(a->r));
+		reply_ok(a->r, json_pack("{s:b}", "count", 1));
+	}
+	json_decref(a->p);
+	free(a);
+}
+
+static void model_delete(struct http_req *r, void *arg)
+{
+	static const struct param params[] = {
+	    {"model_id", P_STR, true, NULL},   {"model_version", P_STR, true, NULL},
+	    {"role", P_STR, false, NULL},      {"party_id", P_STR, false, NULL},
+	    {"task_name", P_STR, false, NULL}, {"output_key", P_STR, false, NULL},
+	};
+	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+
+	if (p == NULL)
+		return;
+	struct asking *a = mem_zalloc(sizeof(*a));
+	a->r = r;
+	a->p = p;
+	struct db_batch *b = one_statement(r, Q_API_MODELS_DELETE);
+	bind_texts(b, p, keys, ARRAY_LEN(keys));
+	db_submit(b, on_deleted, a);
+}
+
+/* ---- import ---- */
+
+struct importing {
+	struct http_req *r;
+	struct model_import job;
+};
+
+static void import_free(struct importing *x, bool remove_files)
+{
+	if (remove_files)
+		model_import_undo(&x->job);
+	model_import_free(&x->job);
+	free(x);
+}
+
+static void on_imported(struct db_result *res, void *arg)
+{
+	struct importing *x = arg;
+	bool failed = db_error(res) != NULL;
+
+	if (failed) {
+		reply_db_err(x->r, res);
+	} else {
+		gc_sweep(request_node(x->r));
+		reply_ok(x->r, NULL);
+	}
+	import_free(x, failed);
+}
+
+static void import_work(void *arg)
+{
+	struct importing *x = arg;
+
+	x->job.ok = model_import(&x->job, &x->job.error);
+}
+
+static void import_done(void *arg)
+{
+	struct importing *x = arg;
+
+	if (!x->job.ok) {
+		refuse(x->r, x->job.error.code, "%s", x->job.error.msg);
+		import_free(x, true);
+		return;
+	}
+	struct db_batch *b = one_statement(x->r, Q_API_MODEL_IMPORT);
+	db_json(b, x->job.rows);
+	db_submit(b, on_imported, x);
+}
+
+static void model_import_route(struct http_req *r, void *arg)
+{
+	int fd = http_req_body_fd(r) >= 0 ? dup(http_req_body_fd(r)) : -1;
+
+	if (fd < 0) {
+		refuse(r, ERR_API_NO_FILE, "No Found File");
+		return;
+	}
+	struct importing *x = mem_zalloc(sizeof(*x));
+	x->r = r;
+	x->job.data_dir = request_node(r)->conf->data_dir;
+	x->job.body_fd = fd;
+	x->job.content_type = mem_strdup(http_req_header(r, "Content-Type"));
+	offload(request_node(r)->base, import_work, import_done, x);
+}
+
+const struct http_route api_model_routes[] = {
+    {"POST", "/v2/model/export", model_export_route, 0, 0,
+     "Write a party's model into a zip file of the server"},
+    {"POST", "/v2/model/import", model_import_route, HTTP_SPOOL_BODY, (size_t)IMPORT_MAX,
+     "Take over a model from a zip file"},
+    {"POST", "/v2/model/delete", model_delete, 0, 0, "Delete models by id and version"},
+    {"POST", "/v2/model/migrate", model_migrate, 0, 0,
+     "Write a party's model into a zip file in a directory of the server"},
+    {"POST", "/v2/model/load", model_there, 0, 0, "Whether a model is there"},
+    {"POST", "/v2/model/store", model_there, 0, 0, "Whether a model is there"},
+    {"POST", "/v2/model/restore", model_there, 0, 0, "Whether a model is there"},
+};
+const size_t api_model_n_routes = ARRAY_LEN(api_model_routes);
