@@ -194,8 +194,8 @@ static void reload(struct tls_ctx *tls, const char *whose)
 	if (tls_ctx_reload(tls, &e))
 		log_info(LOG_CTX_NONE, "the certificates were read again (%s)", whose);
 	else
-		log_error(LOG_CTX_NONE, "the certificates could not be read again (%s): %s",
-			  whose, e.msg);
+		log_error(LOG_CTX_NONE, "the certificates could not be read again (%s): %s", whose,
+			  e.msg);
 }
 
 static void on_hup(evutil_socket_t sig, short what, void *arg)
@@ -350,6 +350,7 @@ static void tear_down(void)
 		http_client_free(node.http);
 	if (node.db != NULL)
 		db_close(node.db);
+	node.db = NULL;
 	sched_free(&node);
 	exec_free(&node);
 	outbox_free(&node);

@@ -72,8 +72,13 @@ static void on_audited(struct db_result *res, void *arg)
 static void on_answer(int status, const json_t *body, void *arg)
 {
 	struct change *c = arg;
-	struct db_batch *b = db_batch_new(c->node->db);
+	struct db_batch *b;
 
+	if (c->node->db == NULL) { /* answered into the void, on the way down */
+		free(c);
+		return;
+	}
+	b = db_batch_new(c->node->db);
 	db_add(b, Q_AUDIT_END);
 	db_int(b, c->audit_no);
 	db_int(b, body != NULL ? js_int(body, "code", 0) : status == 200 ? 0 : status);

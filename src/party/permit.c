@@ -72,6 +72,9 @@ void permit_add(const struct node *n, struct db_batch *b, const json_t *payload)
 
 	if (party == NULL)
 		return;
+	const char *earlier = js_str(json_object_get(payload, "inherit"), "job_id", NULL);
+	if (earlier != NULL)
+		db_array_text(&jobs, earlier);
 	tables = json_array();
 	json_array_foreach (json_object_get(payload, "tasks"), i, task) {
 		const json_t *config = json_object_get(task, "config");

@@ -310,6 +310,28 @@ class Clients(FederationTest):
         self.assertEqual(self.guest.psql("SELECT count(*) FROM norn.audit"), before)
 
 
+class SeveralNodes(FederationTest):
+    """What one node has seen, the others know."""
+
+    sites = ("guest",)
+    nodes = 2
+    conf = {"auth.client": True}
+
+    def test_replay_at_another_node(self):
+        one, two = self.guest.nodes
+        admin = Signer(one.api, *create_admin(one))
+        h = admin.headers()
+        self.assertEqual(one.api.envelope("GET", "/v2/server/nodes", headers=h)["code"], 0)
+        v = two.api.envelope("GET", "/v2/server/nodes", headers=h)
+        self.assertEqual(v["code"], 5000, v)
+        made = admin.post("/v2/app/client/create", app_name="c")
+        admin.post("/v2/permission/grant", app_id=made["app_id"], role="client")
+        c = Signer(two.api, made["app_id"], made["app_token"])
+        self.assertEqual(c.envelope("GET", "/v2/server/nodes")["code"], 0)
+        admin.post("/v2/app/client/delete", app_id=made["app_id"])
+        self.assertEqual(c.envelope("GET", "/v2/server/nodes")["code"], 5005)
+
+
 class CommandLine(FederationTest):
     """norn signs its requests with a key that only its user may read."""
 
@@ -705,6 +727,14 @@ class Permission(FederationTest):
         self.refused(dag, "type[dataset]")
         self.grant(dataset=[{"name": "mine", "namespace": "test"}])
         self.guest.api.wait_job(self.guest.api.submit(dag))
+
+    def test_earlier_jobs_of_others(self):
+        """A job cannot take over what this site's own jobs have left."""
+        own = self.host.api.submit(job({"a": noop()}))
+        self.host.api.wait_job(own)
+        self.grant(component="noop")
+        self.refused(job({"a": noop(), "b": noop("a")}, inheritance={"job_id": own, "task_list": ["a"]}),
+                     '{"job_id": "' + own + '"}')
 
     def test_own_jobs_need_nothing(self):
         self.host.api.wait_job(self.host.api.submit(job({"a": noop()}, ("host",))))
