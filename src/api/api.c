@@ -53,6 +53,7 @@ static const struct {
     {api_joblog_routes, &api_joblog_n_routes},
     {api_registry_routes, &api_registry_n_routes},
     {api_stream_routes, &api_stream_n_routes},
+    {api_overview_routes, &api_overview_n_routes},
     {api_app_routes, &api_app_n_routes},
     {api_permission_routes, &api_permission_n_routes},
 };

@@ -48,6 +48,8 @@ extern const struct http_route api_stream_routes[];
 extern const size_t api_stream_n_routes;
 extern const struct http_route api_server_routes[];
 extern const size_t api_server_n_routes;
+extern const struct http_route api_overview_routes[];
+extern const size_t api_overview_n_routes;
 extern const struct http_route api_app_routes[];
 extern const size_t api_app_n_routes;
 extern const struct http_route api_permission_routes[];

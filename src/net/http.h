@@ -152,6 +152,11 @@ struct http_call {
 	/* Optional: the body of a 2xx answer in parts as they come (then res->body is empty). false
 	 * ends the call with ERR_IO. It may cancel its own call. */
 	bool (*on_data)(const void *data, size_t len, void *arg);
+	/* Optional: the body goes on behind `body` for more_len bytes, which are asked for as the
+	 * connection takes them: more() writes at most size bytes to out and returns how many, 0
+	 * or less to end the call with ERR_IO. Such a call is never sent a second time. */
+	int64_t more_len;
+	int64_t (*more)(void *out, size_t size, void *arg);
 };
 
 MUST_CHECK struct http_client *http_client_new(struct event_base *base, struct tls_ctx *tls,

@@ -15,6 +15,7 @@
 #define DIRECT_STEP  (64 * 1024)
 #define DIRECT_LEAST (16 * 1024)
 #define DIRECT_TURNS 16
+#define MORE_STEP    (64 * 1024)
 
 /* ---- housekeeping ---- */
 
@@ -135,7 +136,7 @@ static void call_done(struct client_call *call)
 
 	call_unlink(call);
 	call->conn = NULL;
-	if (call->parser.keep_alive)
+	if (call->parser.keep_alive && call->more_left == 0)
 		client_conn_park(conn);
 	else
 		client_conn_close(conn);
@@ -271,6 +272,31 @@ void call_on_end(struct client_call *call, enum err_code code, const char *why)
 	call_fail(call, code, "the connection to %s broke: %s", call->url.authority, why);
 }
 
+/* ---- the rest of a long body ---- */
+
+void call_send_more(struct client_call *call)
+{
+	static char piece[MORE_STEP];
+	struct http_io *io = &call->conn->io;
+	int turns = 0;
+
+	while (call->more_left > 0 && !io->broken && http_io_unsent(io) <= HTTP_IO_OUT_HIGH) {
+		size_t want = call->more_left < MORE_STEP ? (size_t)call->more_left : sizeof(piece);
+		if (turns++ == DIRECT_TURNS) {
+			/* Others have their turn; nothing unsent may be left to call us again. */
+			bufferevent_trigger(io->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
+			return;
+		}
+		int64_t n = call->more(piece, want, call->arg);
+		if (n <= 0 || n > (int64_t)want) {
+			call_fail(call, ERR_IO, "the body for %s ended early", call->url.authority);
+			return;
+		}
+		call->more_left -= n;
+		http_io_send(io, piece, (size_t)n, NULL, 0);
+	}
+}
+
 /* ---- the start of a call ---- */
 
 static void on_timeout(evutil_socket_t fd, short what, void *arg)
@@ -332,7 +358,7 @@ static bool make_request(struct client_call *call, const struct http_call *in, s
 	buf_adds(out, "\r\n");
 	if (!add_headers(out, in->headers, e))
 		return false;
-	if (in->body_len > 0) {
+	if (in->body_len > 0 || in->more_len > 0) {
 		const char *type = in->content_type != NULL ? in->content_type : "application/json";
 		if (!value_is_clean(type))
 			return err_set(e, ERR_USAGE, "malformed content type");
@@ -340,8 +366,9 @@ static bool make_request(struct client_call *call, const struct http_call *in, s
 		buf_adds(out, type);
 		buf_adds(out, "\r\n");
 	}
-	if (in->body_len > 0 || (strcmp(in->method, "GET") != 0 && strcmp(in->method, "HEAD") != 0))
-		buf_printf(out, "Content-Length: %zu\r\n", in->body_len);
+	uint64_t all = (uint64_t)in->body_len + (uint64_t)in->more_len;
+	if (all > 0 || (strcmp(in->method, "GET") != 0 && strcmp(in->method, "HEAD") != 0))
+		buf_printf(out, "Content-Length: %llu\r\n", (unsigned long long)all);
 	buf_adds(out, "\r\n");
 	buf_add(out, in->body, in->body_len);
 	return true;
@@ -375,6 +402,9 @@ void *http_call_start(struct http_client *c, const struct http_call *in, http_re
 	call->cb = cb;
 	call->arg = arg;
 	call->on_data = in->on_data;
+	call->more = in->more;
+	call->more_left = in->more != NULL ? in->more_len : 0;
+	call->retried = in->more != NULL;
 	call->max_body_bytes = in->max_body_bytes > 0 ? in->max_body_bytes : CLIENT_BODY_MAX;
 	call->fd = -1;
 	call->state = CALL_LOOKUP;

@@ -68,6 +68,19 @@ static void on_read(struct bufferevent *bev, void *arg)
 	client_leave(c);
 }
 
+static void on_write(struct bufferevent *bev, void *arg)
+{
+	struct client_conn *conn = arg;
+	struct http_client *c = conn->client;
+
+	if (conn->call == NULL || conn->call->more_left == 0)
+		return;
+	client_enter(c);
+	if (conn->call->state == CALL_ANSWER)
+		call_send_more(conn->call);
+	client_leave(c);
+}
+
 static void on_due(void *arg)
 {
 	struct client_conn *conn = arg;
@@ -91,6 +104,7 @@ static void send_request(struct client_call *call)
 	/* A failed write is not looked at: what the other side said, or that it is gone, shows when
 	 * reading. */
 	http_io_send(&call->conn->io, call->request.data, call->request.len, NULL, 0);
+	call_send_more(call);
 }
 
 static bool speaks_for(const struct client_conn *conn, const char *party)
@@ -173,7 +187,7 @@ static bool is_name(const char *host)
 /* fd is connected. */
 static void open_conn(struct client_call *call, int fd)
 {
-	static const struct http_io_calls calls = {on_read, NULL, on_event, on_due};
+	static const struct http_io_calls calls = {on_read, on_write, on_event, on_due};
 	struct http_client *c = call->client;
 	SSL *ssl = NULL;
 	struct err e;

@@ -57,6 +57,8 @@ struct client_call {
 	struct client_pool *pool;
 	char *expect_party;
 	struct buf request;
+	int64_t more_left; /* bytes of the body that more() still has to give */
+	int64_t (*more)(void *out, size_t size, void *arg);
 	size_t max_body_bytes;
 	bool head_only;
 	bool retried;
@@ -107,6 +109,7 @@ void client_conn_park(struct client_conn *conn); /* idle, for the next call */
 void call_fail(struct client_call *call, enum err_code code, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 void call_on_bytes(struct client_call *call);
+void call_send_more(struct client_call *call); /* as much of the body as the connection takes */
 void call_on_end(struct client_call *call, enum err_code code, const char *why);
 
 #endif

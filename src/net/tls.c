@@ -331,6 +331,21 @@ const struct tls_identity *tls_ctx_own(const struct tls_ctx *c)
 	return &c->own;
 }
 
+bool tls_cert_file_end(const char *cert_file, int64_t *not_after_ms, struct err *e)
+{
+	char why[256];
+	BIO *bio = BIO_new_file(cert_file, "r");
+	X509 *cert = bio != NULL ? PEM_read_bio_X509(bio, NULL, no_passphrase, NULL) : NULL;
+
+	BIO_free(bio);
+	if (cert == NULL)
+		return err_set(e, ERR_TLS, "cannot read the certificate %s: %s", cert_file,
+			       openssl_reason(why, sizeof(why)));
+	*not_after_ms = asn1_time_ms(X509_get0_notAfter(cert));
+	X509_free(cert);
+	return true;
+}
+
 static SSL *new_ssl(SSL_CTX *ctx, struct err *e)
 {
 	char why[256];

@@ -37,6 +37,8 @@ void tls_ctx_free(struct tls_ctx *c);
 MUST_CHECK bool tls_ctx_reload(struct tls_ctx *c,
 			       struct err *e); /* new connections use the new files */
 const struct tls_identity *tls_ctx_own(const struct tls_ctx *c);
+/* When the first certificate of a PEM file ends, by the wall clock. Blocking; small. */
+MUST_CHECK bool tls_cert_file_end(const char *cert_file, int64_t *not_after_ms, struct err *e);
 
 MUST_CHECK SSL *tls_server_ssl(struct tls_ctx *c, struct err *e);
 MUST_CHECK SSL *tls_client_ssl(struct tls_ctx *c, struct err *e);

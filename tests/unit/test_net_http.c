@@ -464,6 +464,101 @@ START_TEST(parts_come_one_by_one)
 }
 END_TEST
 
+/* ---- bodies that are asked for ---- */
+
+#define LONG_BODY (9 * 1000 * 1000 + 7)
+
+static size_t given, give_up_at;
+
+static char byte_at(size_t i)
+{
+	return (char)(i * 31 + i / 4099);
+}
+
+static int64_t give(void *out, size_t size, void *arg)
+{
+	char *p = out;
+
+	ck_assert_ptr_eq(arg, &res);
+	if (given >= give_up_at)
+		return -1;
+	/* never all that would fit, so that pieces have odd lengths */
+	size = size > 10007 ? 10007 : size;
+	for (size_t i = 0; i < size; i++)
+		p[i] = byte_at(given + i);
+	given += size;
+	return (int64_t)size;
+}
+
+/* "head", then LONG_BODY bytes; what comes back must be the same. */
+static void give_a_long_body(const char *to, struct result *out)
+{
+	struct http_call call = {.method = "POST",
+				 .url = to,
+				 .body = "head",
+				 .body_len = 4,
+				 .content_type = "application/octet-stream",
+				 .more_len = LONG_BODY,
+				 .more = give};
+	given = 0;
+	do_call(client, &call, out);
+}
+
+static void assert_long_body(const struct result *out)
+{
+	ck_assert_msg(out->err.code == ERR_OK, "%s", out->err.msg);
+	ck_assert_int_eq(out->status, 200);
+	ck_assert_uint_eq(out->body.len, LONG_BODY + 4);
+	ck_assert_int_eq(memcmp(out->body.data, "head", 4), 0);
+	for (size_t i = 0; i < LONG_BODY; i++)
+		if (out->body.data[i + 4] != byte_at(i))
+			ck_abort_msg("byte %zu differs", i);
+}
+
+START_TEST(long_body_is_asked_for)
+{
+	serve("127.0.0.1:0", NULL);
+	call_with(NULL);
+	give_up_at = SIZE_MAX;
+	for (int i = 0; i < 2; i++) { /* the second goes over the same connection */
+		give_a_long_body(at("/echo"), &res);
+		assert_long_body(&res);
+		result_free(&res);
+	}
+	give_up_at = LONG_BODY / 2;
+	give_a_long_body(at("/echo"), &res);
+	ck_assert_int_eq(res.err.code, ERR_IO);
+	ck_assert_uint_lt(given, LONG_BODY);
+	result_free(&res);
+	/* nobody takes it there: the answer ends the call, and the connection is not used again */
+	give_up_at = SIZE_MAX;
+	give_a_long_body(at("/none"), &res);
+	ck_assert_msg(res.status == 404 || res.status == 413 || res.err.code == ERR_CONNECT,
+		      "%d %s", res.status, res.err.msg);
+	result_free(&res);
+	do_get(client, at("/who"), &res);
+	ck_assert_int_eq(res.status, 200);
+}
+END_TEST
+
+START_TEST(tls_asks_for_a_long_body)
+{
+	make_ca("ca");
+	make_site("ca", "a", "1", 10);
+	struct tls_ctx *ctx = site_ctx("ca", "ca", "a");
+	serve("127.0.0.1:0", ctx);
+	call_with(ctx);
+	give_up_at = SIZE_MAX;
+	give_a_long_body(tls_at("/echo"), &res);
+	assert_long_body(&res);
+	http_client_free(client);
+	client = NULL;
+	http_server_free(server);
+	server = NULL;
+	tls_ctx_free(ctx);
+}
+END_TEST
+
 /* ---- scripted answers ---- */
 
 static const char ok_answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -730,6 +825,8 @@ static TCase *cases(void)
 	tcase_add_test(tc, callback_may_free_the_client);
 	tcase_add_test(tc, wrong_calls_fail);
 	tcase_add_test(tc, parts_come_one_by_one);
+	tcase_add_test(tc, long_body_is_asked_for);
+	tcase_add_test(tc, tls_asks_for_a_long_body);
 	tcase_add_test(tc, stale_connection_is_tried_again_once);
 	tcase_add_test(tc, fresh_connection_is_not_tried_again);
 	tcase_add_test(tc, begun_answer_is_not_tried_again);

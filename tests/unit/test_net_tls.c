@@ -5,6 +5,7 @@
 #include "net_fixture.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <openssl/err.h>
@@ -219,6 +220,25 @@ START_TEST(old_protocol_is_refused)
 }
 END_TEST
 
+START_TEST(end_of_a_certificate_is_read)
+{
+	char file[300];
+	int64_t end_ms = 0, now_ms = clock_wall_ms();
+	struct err e;
+
+	make_ca("ca");
+	make_site("ca", "a", "1", 10);
+	snprintf(file, sizeof(file), "%s/ca/a.crt", temp_dir());
+	ck_assert_msg(tls_cert_file_end(file, &end_ms, &e), "%s", e.msg);
+	ck_assert_int_gt(end_ms, now_ms + 9 * 86400000LL);
+	ck_assert_int_lt(end_ms, now_ms + 11 * 86400000LL);
+	snprintf(file, sizeof(file), "%s/ca/a.key", temp_dir());
+	ck_assert(!tls_cert_file_end(file, &end_ms, &e));
+	ck_assert_int_eq(e.code, ERR_TLS);
+	ck_assert_ptr_nonnull(strstr(e.msg, "a.key"));
+}
+END_TEST
+
 START_TEST(files_are_cross_checked)
 {
 	char ca[512], crt[512], key[512];
@@ -365,6 +385,7 @@ int main(void)
 	tcase_add_loop_test(tc, expired_certificate_is_refused, -1, 1);
 	tcase_add_test(tc, caller_without_certificate_is_refused);
 	tcase_add_test(tc, old_protocol_is_refused);
+	tcase_add_test(tc, end_of_a_certificate_is_read);
 	tcase_add_test(tc, files_are_cross_checked);
 	tcase_add_test(tc, reload_takes_new_files_or_keeps_the_old);
 	tcase_add_test(tc, nothing_is_overwritten);
