@@ -2,8 +2,9 @@
 
 -- name: api_worker_run
 -- $1 the job id in front of the execution id, $2 the execution id
-SELECT t.run_no, t.token_hash, t.party_status, t.job_id, t.role, t.party_id, t.task_name, t.attempt
-  FROM norn.party_task t
+SELECT t.run_no, t.token_hash, t.party_status, t.job_id, t.role, t.party_id, t.task_name, t.attempt, j.model_id,
+       j.model_version
+  FROM norn.party_task t JOIN norn.party_job j USING (party_job_no)
  WHERE t.job_id = $1 AND concat_ws('_', t.job_id, t.task_name, t.attempt, t.role, t.party_id) = $2;
 
 -- name: api_worker_metrics

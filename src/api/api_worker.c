@@ -13,10 +13,14 @@
 #include "base/str.h"
 #include "exec/exec.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#define METRICS_MAX 10000 /* records in one call */
+#define METRICS_MAX     10000             /* records in one call */
+#define MODEL_MAX_BYTES ((size_t)1 << 30) /* of one saved model */
 
 /* One call of a component: the token is checked first, then `go` adds its statements. */
 struct call {
@@ -301,6 +305,32 @@ static void do_tracking_query(struct http_req *r)
 
 /* ---- models ---- */
 
+/* A model that came as a tar goes as the same tar. */
+static void send_saved(struct http_req *r, const char *rel)
+{
+	struct buf path = {0};
+	struct stat st;
+	struct err e;
+	int fd = -1;
+
+	bool ok = files_model_path(request_node(r), rel, &path, &e);
+	if (ok) {
+		fd = open(buf_str(&path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		ok = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+		if (!ok)
+			err_set(&e, ERR_FILE_NOT_FOUND, "No found model");
+	}
+	buf_free(&path);
+	if (ok) {
+		http_reply_header(r, "Content-Disposition", "attachment; filename=model.tar");
+		http_reply_fd(r, 200, "application/x-tar", fd, (int64_t)st.st_size);
+		return;
+	}
+	if (fd >= 0)
+		close(fd);
+	refuse(r, ERR_COMPONENT_OUTPUT, "Request uri %s failed: %s", http_req_path(r), e.msg);
+}
+
 static void on_model(struct db_result *res, void *arg)
 {
 	struct call *c = arg;
@@ -311,6 +341,8 @@ static void on_model(struct db_result *res, void *arg)
 	} else if (db_rows(res, 0) == 0) {
 		refuse(c->r, ERR_COMPONENT_OUTPUT, "Request uri %s failed: No found model",
 		       http_req_path(c->r));
+	} else if (db_rows(res, 0) == 1 && str_ends(db_get(res, 0, 0, "path"), ".tar")) {
+		send_saved(c->r, db_get(res, 0, 0, "path"));
 	} else {
 		struct archive *a = archive_new(false);
 		bool ok = true;
@@ -369,6 +401,8 @@ const struct http_route api_worker_routes[] = {
      "Data that a running task has written"},
     {"GET", "/v2/worker/data/tracking/query", tracking_query, 0, 0,
      "Data of a task, or a table by name"},
+    {"POST", "/v2/worker/model/save", worker_model_save, HTTP_SPOOL_BODY, MODEL_MAX_BYTES,
+     "Keep a model of a running task"},
     {"GET", "/v2/worker/model/download", model_download, 0, 0, "A model of any job as tar"},
 };
 const size_t api_worker_n_routes = ARRAY_LEN(api_worker_routes);

@@ -14,4 +14,6 @@ MUST_CHECK bool worker_token_fits(struct http_req *r, const char *hash);
 /* Calls go when the call brings the token of any task that runs at this site; else answers 5003. */
 void worker_reads(struct http_req *r, void (*go)(struct http_req *r));
 
+void worker_model_save(struct http_req *r, void *arg); /* worker_model.c */
+
 #endif

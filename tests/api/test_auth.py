@@ -604,6 +604,36 @@ class Workers(FederationTest):
         self.assertEqual(status(execution_id=execution_id, status="success")["code"], 0)
         self.assertEqual(self.guest.api.status(job_id), "running")
 
+    def save_model(self, token, tar, **change):
+        fields = {"model_version": "0", "output_key": "saved", "type_name": "json_model", **change}
+        body = b"".join(f'--xyz\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode()
+                        for k, v in fields.items() if v is not None)
+        if tar is not None:
+            body += (b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="m.tar"\r\n'
+                     b'Content-Type: application/x-tar\r\n\r\n' + tar + b"\r\n")
+        return self.guest.api.envelope("POST", "/v2/worker/model/save", body + b"--xyz--\r\n", headers={
+            "Content-Type": "multipart/form-data; boundary=xyz", "Authorization": "Bearer " + token})
+
+    def test_model_comes_back_as_it_was_saved(self):
+        job_id, execution_id, token = self.running()
+        tar = os.urandom(700000)
+        right = {"execution_id": execution_id, "model_id": job_id}
+        for code, data, change in ((5001, tar, {"output_key": None}), (5001, tar, {"output_key": "../x"}),
+                                   (5001, tar, {"model_id": "a/b"}), (5008, None, {}), (5008, tar, {"model_id": "other"}),
+                                   (2000, tar, {"execution_id": job_id + "_other_0_guest_9999"})):
+            with self.subTest(change=change, file=data is not None):
+                v = self.save_model(token, data, **{**right, **change})
+                self.assertEqual(v["code"], code, v)
+        self.assertEqual(self.save_model("0" * 64, tar, **right)["code"], 5003)
+        self.assertEqual(self.save_model(token, tar, **right)["code"], 0)
+        _, headers, body = self.guest.api.call(
+            "GET", "/v2/worker/model/download", query={
+                "model_id": job_id, "model_version": "0", "role": "guest", "party_id": harness.GUEST,
+                "task_name": "hold", "output_key": "saved"}, headers={"Authorization": "Bearer " + token})
+        self.assertEqual(headers["Content-Type"], "application/x-tar")
+        self.assertEqual(body, tar)
+        self.assertEqual(os.listdir(os.path.join(self.guest.dir, "data/uploads")), [])
+
     def test_failure_is_believed(self):
         """A component that says it has failed, and then ends with 0, has failed."""
         api = self.guest.api
