@@ -541,7 +541,7 @@ static bool wait_for_database(const struct node_conf *c, struct err *e)
 	int tries = 0;
 
 	while (!db_check_schema(c->db_url, e)) {
-		if (e->code != ERR_DB_UNAVAILABLE)
+		if (e->code != ERR_DB_UNAVAILABLE && e->code != ERR_DB_LOST)
 			return false;
 		if (tries++ % 10 == 0)
 			log_warn(LOG_CTX_NONE, "waiting for the database: %s", e->msg);

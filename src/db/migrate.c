@@ -44,13 +44,26 @@ static PGconn *connect_blocking(const char *conninfo, struct err *e)
 	return pg;
 }
 
+/* A statement of ours failed; when its connection is gone that may be tried again. */
+static void explain(PGconn *pg, const PGresult *res, struct err *e)
+{
+	if (PQstatus(pg) == CONNECTION_OK) {
+		db_error_from_result(res, "schema", e);
+		return;
+	}
+	char *text = mem_strdup(PQerrorMessage(pg));
+	text[strcspn(text, "\n")] = '\0';
+	err_set(e, ERR_DB_UNAVAILABLE, "the connection to the database broke: %s", text);
+	free(text);
+}
+
 static bool run(PGconn *pg, const char *sql, struct err *e)
 {
 	PGresult *res = PQexec(pg, sql);
 	ExecStatusType status = PQresultStatus(res);
 
 	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-		db_error_from_result(res, "schema", e);
+		explain(pg, res, e);
 	PQclear(res);
 	return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 }
@@ -63,7 +76,7 @@ static bool table_exists(PGconn *pg, bool *exists, struct err *e)
 	if (ok)
 		*exists = str_eq(PQgetvalue(res, 0, 0), "t");
 	else
-		db_error_from_result(res, "schema", e);
+		explain(pg, res, e);
 	PQclear(res);
 	return ok;
 }
@@ -134,7 +147,7 @@ static bool compare(PGconn *pg, const struct db_migration *list, int count, int 
 	bool ok = PQresultStatus(res) == PGRES_TUPLES_OK;
 
 	if (!ok)
-		db_error_from_result(res, "schema", e);
+		explain(pg, res, e);
 	*applied = ok ? PQntuples(res) : 0;
 	for (int i = 0; ok && i < *applied; i++)
 		ok = compare_row(res, i, list, count, e);

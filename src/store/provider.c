@@ -13,7 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define OUTPUT_MAX (4 << 20)
+#define OUTPUT_MAX     (4 << 20)
+#define DESCRIBE_TRIES 3 /* when something ends the program from outside */
 
 extern char **environ;
 
@@ -32,8 +33,8 @@ static bool read_all(int fd, struct buf *out)
 	return true;
 }
 
-/* Standard output of the program, which must end with 0. */
-static bool capture(const char *const *argv, struct buf *out, struct err *e)
+/* Standard output of the program, which must end with 0; by_signal: it was ended from outside. */
+static bool capture(const char *const *argv, struct buf *out, bool *by_signal, struct err *e)
 {
 	posix_spawn_file_actions_t actions;
 	int fds[2];
@@ -59,6 +60,7 @@ static bool capture(const char *const *argv, struct buf *out, struct err *e)
 	close(fds[0]);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		continue;
+	*by_signal = WIFSIGNALED(status);
 	if (!ok || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		return err_set(e, ERR_CONFIG, "%s could not describe its components (status %d)",
 			       argv[0], status);
@@ -77,13 +79,19 @@ bool provider_register(struct node *n, struct err *e)
 	const char *const argv[] = {n->conf->norn_component, "component", "desc", "--all", NULL};
 	struct buf text = {0};
 	json_t *components;
+	bool told, by_signal = false;
+	int tries = 0;
 
 	if (!node_conf_has_duty(n->conf, "exec"))
 		return true;
 	if (access(n->conf->norn_run, X_OK) != 0)
 		return err_set(e, ERR_CONFIG, "cannot run %s (components.norn_run): %s",
 			       n->conf->norn_run, strerror(errno));
-	if (!capture(argv, &text, e)) {
+	do {
+		buf_free(&text);
+		told = capture(argv, &text, &by_signal, e);
+	} while (!told && by_signal && ++tries < DESCRIBE_TRIES);
+	if (!told) {
 		buf_free(&text);
 		return false;
 	}
