@@ -236,9 +236,9 @@ bool zip_open(struct zip_reader *z, int fd, struct err *e)
 {
 	struct buf dir = {0};
 	struct stat st;
-	uint32_t n;
-	uint32_t at;
-	uint32_t len;
+	uint32_t n = 0;
+	uint32_t at = 0;
+	uint32_t len = 0;
 
 	memset(z, 0, sizeof(*z));
 	z->fd = fd;
