@@ -123,6 +123,11 @@ static json_t *load_model(const struct node *n, const char *rel, size_t *room, s
 
 	lim.max_bytes = *room;
 	lim.max_nodes = 20000000;
+	if (str_ends(rel, ".tar")) {
+		err_set(e, ERR_UNSUPPORTED,
+			"it was saved as an archive, which can only be downloaded");
+		return NULL;
+	}
 	if (files_model_path(n, rel, &path, e) && fs_read(buf_str(&path), *room, &text, e)) {
 		v = js_parse(buf_str(&text), text.len, &lim, e);
 		*room -= text.len;

@@ -632,6 +632,9 @@ class Workers(FederationTest):
                 "task_name": "hold", "output_key": "saved"}, headers={"Authorization": "Bearer " + token})
         self.assertEqual(headers["Content-Type"], "application/x-tar")
         self.assertEqual(body, tar)
+        shown = self.guest.api.refused("GET", "/v2/output/model/query", job_id=job_id, role="guest",
+                                       party_id=harness.GUEST, task_name="hold")
+        self.assertIn("saved as an archive", shown["message"])
         self.assertEqual(os.listdir(os.path.join(self.guest.dir, "data/uploads")), [])
 
     def test_failure_is_believed(self):
