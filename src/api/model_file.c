@@ -19,7 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FILE_MAX  (256 << 20) /* bytes of one file, and of one entry */
+#define FILE_MAX  (256 << 20)  /* bytes of one file, and of one entry */
+#define TOTAL_MAX (4ULL << 30) /* bytes of all entries */
 #define STEP      (256 * 1024)
 #define NAME_LEN  100
 #define N_PARTS   6
@@ -237,7 +238,7 @@ static bool split(char *name, struct entry *n, struct err *e)
 static json_t *meta_of(const struct buf *tar, const char *file, struct err *e)
 {
 	struct untar t = {.data = buf_str(tar), .len = tar->len};
-	struct untar_file f;
+	struct untar_file f = {0};
 	int more;
 
 	while ((more = untar_next(&t, &f, e)) > 0) {
@@ -303,7 +304,7 @@ static bool keep_model(struct entry *n, const struct untar_file *f, json_t *meta
 static bool import_tar(struct entry *n, const struct buf *tar, struct err *e)
 {
 	struct untar t = {.data = buf_str(tar), .len = tar->len};
-	struct untar_file f;
+	struct untar_file f = {0};
 	int64_t found = 0;
 	int more;
 
@@ -327,11 +328,16 @@ static bool import_tar(struct entry *n, const struct buf *tar, struct err *e)
 
 static bool import_entries(struct entry *n, const struct zip_reader *z, struct err *e)
 {
+	uint64_t total = 0;
 	bool any = false;
 
 	for (size_t i = 0; i < z->n; i++) {
 		const struct zip_entry *entry = &z->entries[i];
 		struct buf tar = {0};
+		total += entry->size;
+		if (total > TOTAL_MAX)
+			return err_set(e, ERR_LIMIT, "file: more than %llu bytes when unpacked",
+				       (unsigned long long)TOTAL_MAX);
 		if (str_ends(entry->name, "/")) /* a directory */
 			continue;
 		char *name = mem_strdup(entry->name);

@@ -26,7 +26,7 @@ struct piece {
 	struct event *event;
 };
 
-static STAILQ_HEAD(, piece) waiting = STAILQ_HEAD_INITIALIZER(waiting);
+static STAILQ_HEAD(pieces, piece) waiting = STAILQ_HEAD_INITIALIZER(waiting);
 static int running;
 
 static void *run(void *arg)
