@@ -206,6 +206,18 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 
 /* ---- coming up ---- */
 
+static struct http_limits limits_of(const struct node_conf *c)
+{
+	struct http_limits l = http_limits_default;
+
+	l.max_connections = (int)c->http_max_connections;
+	l.header_timeout_ms = (int)c->http_header_timeout_ms;
+	l.body_timeout_ms = (int)c->http_body_timeout_ms;
+	l.idle_timeout_ms = (int)c->http_idle_timeout_ms;
+	l.write_timeout_ms = (int)c->http_write_timeout_ms;
+	return l;
+}
+
 static void client_opts(struct http_server_opts *opts, const char *spool)
 {
 	const struct node_conf *c = node.conf;
@@ -213,7 +225,7 @@ static void client_opts(struct http_server_opts *opts, const char *spool)
 	*opts = (struct http_server_opts){
 	    .listen = c->http_listen,
 	    .tls = client_tls,
-	    .limits = http_limits_default,
+	    .limits = limits_of(c),
 	    .spool_dir = spool,
 	    /* The form around the file takes room too; the file itself is measured later. */
 	    .max_spool_bytes = ((size_t)c->http_upload_max_mb << 20) + UPLOAD_FORM_BYTES,
@@ -222,7 +234,6 @@ static void client_opts(struct http_server_opts *opts, const char *spool)
 	    .before = api_before,
 	};
 	opts->limits.max_body_bytes = (size_t)c->http_max_body_mb << 20;
-	opts->limits.max_connections = (int)c->http_max_connections;
 }
 
 /* Components speak plain HTTP, and need not leave the machine for it. */
@@ -270,14 +281,13 @@ static bool listen_peers(struct err *e)
 	struct http_server_opts opts = {
 	    .listen = c->peer_listen,
 	    .tls = node.tls,
-	    .limits = http_limits_default,
+	    .limits = limits_of(c),
 	    .arg = &node,
 	    .not_found = api_not_found,
 	};
 
 	if (c->peer_listen == NULL || !node_conf_has_duty(c, "peer"))
 		return true;
-	opts.limits.max_connections = (int)c->http_max_connections;
 	peer_server = http_server_new(node.base, &opts, e);
 	if (peer_server == NULL)
 		return err_prefix(e, "peer.listen %s", c->peer_listen);

@@ -10,6 +10,7 @@
 #include "base/js.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "store/offload.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -256,6 +257,50 @@ static bool typed_path(struct http_req *r, const json_t *p, struct buf *path, bo
 	return false;
 }
 
+/* A log is read whole for its lines: in a thread. */
+struct lines_read {
+	struct http_req *r;
+	struct buf path;
+	int64_t begin, end;
+	json_t *answer;
+};
+
+static void count_lines(void *arg)
+{
+	struct lines_read *l = arg;
+
+	l->answer = json_integer(logfile_count(buf_str(&l->path)));
+}
+
+static void find_lines(void *arg)
+{
+	struct lines_read *l = arg;
+
+	l->answer = logfile_lines(buf_str(&l->path), l->begin, l->end);
+}
+
+static void lines_done(void *arg)
+{
+	struct lines_read *l = arg;
+
+	reply_ok(l->r, l->answer);
+	buf_free(&l->path);
+	free(l);
+}
+
+/* Takes path over. */
+static void read_lines(struct http_req *r, struct buf path, int64_t begin, int64_t end,
+		       void (*work)(void *arg))
+{
+	struct lines_read *l = mem_zalloc(sizeof(*l));
+
+	l->r = r;
+	l->path = path;
+	l->begin = begin;
+	l->end = end;
+	offload(request_node(r)->base, work, lines_done, l);
+}
+
 static void log_count(struct http_req *r, void *arg)
 {
 	static const struct param params[] = {
@@ -269,9 +314,12 @@ static void log_count(struct http_req *r, void *arg)
 
 	if (p == NULL)
 		return;
-	int64_t n = typed_path(r, p, &path, &known) ? logfile_count(buf_str(&path)) : 0;
-	reply_ok(r, json_integer(n));
-	buf_free(&path);
+	if (typed_path(r, p, &path, &known)) {
+		read_lines(r, path, 0, 0, count_lines);
+	} else {
+		reply_ok(r, json_integer(0));
+		buf_free(&path);
+	}
 	json_decref(p);
 }
 
@@ -289,16 +337,17 @@ static void log_query(struct http_req *r, void *arg)
 
 	if (p == NULL)
 		return;
-	int64_t begin = js_int(p, "begin", 1);
-	int64_t end = js_int(p, "end", INT64_MAX);
-	bool there = typed_path(r, p, &path, &known);
-	if (!known)
-		refuse(r, ERR_SERVER, "Exception('no found log type %.100s')",
-		       js_str(p, "log_type", ""));
-	else
-		reply_ok(r, there ? logfile_lines(buf_str(&path), begin > 0 ? begin : 1, end)
-				  : json_array());
-	buf_free(&path);
+	if (typed_path(r, p, &path, &known)) {
+		int64_t begin = js_int(p, "begin", 1);
+		read_lines(r, path, begin > 0 ? begin : 1, js_int(p, "end", INT64_MAX), find_lines);
+	} else {
+		buf_free(&path);
+		if (known)
+			reply_ok(r, json_array());
+		else
+			refuse(r, ERR_SERVER, "Exception('no found log type %.100s')",
+			       js_str(p, "log_type", ""));
+	}
 	json_decref(p);
 }
 

@@ -15,8 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LINES_MAX_BYTES (4 << 20)
-#define LINES_MAX       10000 /* in one answer */
+#define BLOCK           (64 * 1024)
+#define LINE_MAX_BYTES  (64 * 1024) /* of one line; the rest of it is left out */
+#define LINES_MAX_BYTES (4 << 20)   /* in one answer */
+#define LINES_MAX       10000
 
 bool logfile_path(const char *dir, struct buf *out, struct err *e, const char *part, ...)
 {
@@ -87,26 +89,42 @@ bool logfile_read(const char *path, int64_t offset, size_t max, bool final, stru
 
 /* ---- lines ---- */
 
-static void load(const char *path, struct buf *out)
+static int open_log(const char *path)
 {
-	int64_t next;
-	bool at_end;
-	struct err e;
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
-	if (!logfile_read(path, 0, LINES_MAX_BYTES, true, out, &next, &at_end, &e))
-		buf_reset(out);
+	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+static ssize_t next_block(int fd, char *block)
+{
+	ssize_t n;
+
+	do
+		n = fd >= 0 ? read(fd, block, BLOCK) : 0;
+	while (n < 0 && errno == EINTR);
+	return n;
 }
 
 int64_t logfile_count(const char *path)
 {
-	struct buf b = {0};
-	int64_t n = 0;
+	int fd = open_log(path);
+	char *block = mem_alloc(BLOCK);
+	int64_t lines = 0;
+	ssize_t n;
 
-	load(path, &b);
-	for (size_t i = 0; i < b.len; i++)
-		n += b.data[i] == '\n';
-	buf_free(&b);
-	return n;
+	while ((n = next_block(fd, block)) > 0)
+		for (const char *p = block; (p = memchr(p, '\n', (size_t)(block + n - p))); p++)
+			lines++;
+	free(block);
+	if (fd >= 0)
+		close(fd);
+	return lines;
 }
 
 /* Length of an IPv4 address at s, 0 when there is none. */
@@ -150,23 +168,69 @@ static json_t *masked(const char *s, size_t len)
 	return v;
 }
 
+/* Where the reader of lines stands. */
+struct lines {
+	int64_t begin, end;
+	int64_t number;  /* of the line being read */
+	bool inside;     /* something of it has come */
+	struct buf line; /* that, when it is wanted */
+	json_t *out;
+	size_t bytes; /* in out */
+};
+
+static bool enough(const struct lines *l)
+{
+	return l->number > l->end || l->bytes >= LINES_MAX_BYTES ||
+	       json_array_size(l->out) >= LINES_MAX;
+}
+
+static void end_line(struct lines *l)
+{
+	if (l->number >= l->begin) {
+		struct buf text = {0};
+		utf8_clean(&text, buf_str(&l->line), l->line.len, true);
+		json_array_append_new(l->out,
+				      json_pack("{s:I, s:o}", "line_num", (json_int_t)l->number,
+						"content", masked(buf_str(&text), text.len)));
+		l->bytes += text.len;
+		buf_free(&text);
+		buf_reset(&l->line);
+	}
+	l->number++;
+	l->inside = false;
+}
+
+static void take_block(struct lines *l, const char *p, const char *stop)
+{
+	while (p < stop && !enough(l)) {
+		const char *nl = memchr(p, '\n', (size_t)(stop - p));
+		size_t len = (size_t)((nl != NULL ? nl : stop) - p);
+		size_t room = LINE_MAX_BYTES - l->line.len;
+		l->inside = true;
+		if (l->number >= l->begin)
+			buf_add(&l->line, p, len < room ? len : room);
+		p += len;
+		if (nl != NULL) {
+			end_line(l);
+			p++;
+		}
+	}
+}
+
 json_t *logfile_lines(const char *path, int64_t begin, int64_t end)
 {
-	struct buf b = {0};
-	json_t *lines = json_array();
-	int64_t number = 1;
+	struct lines l = {.begin = begin, .end = end, .number = 1, .out = json_array()};
+	int fd = open_log(path);
+	char *block = mem_alloc(BLOCK);
+	ssize_t n;
 
-	load(path, &b);
-	for (size_t i = 0; i < b.len && number <= end && json_array_size(lines) < LINES_MAX;
-	     number++) {
-		const char *stop = memchr(b.data + i, '\n', b.len - i);
-		size_t len = stop != NULL ? (size_t)(stop - b.data) - i : b.len - i;
-		if (number >= begin)
-			json_array_append_new(lines, json_pack("{s:I, s:o}", "line_num",
-							       (json_int_t)number, "content",
-							       masked(b.data + i, len)));
-		i += len + 1;
-	}
-	buf_free(&b);
-	return lines;
+	while (!enough(&l) && (n = next_block(fd, block)) > 0)
+		take_block(&l, block, block + n);
+	if (l.inside && !enough(&l))
+		end_line(&l);
+	free(block);
+	buf_free(&l.line);
+	if (fd >= 0)
+		close(fd);
+	return l.out;
 }

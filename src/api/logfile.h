@@ -1,5 +1,4 @@
-/* Reading log files: confined paths, bounded pieces, text that is always UTF-8. Blocking, but never
- * more than 4 MiB a call. */
+/* Reading log files: confined paths, bounded memory, text that is always UTF-8. Blocking. */
 #ifndef NORN_API_LOGFILE_H
 #define NORN_API_LOGFILE_H
 
@@ -23,10 +22,10 @@ MUST_CHECK bool logfile_latest(struct buf *dir, const char *file);
  */
 MUST_CHECK bool logfile_read(const char *path, int64_t offset, size_t max, bool final,
 			     struct buf *out, int64_t *next, bool *at_end, struct err *e);
-/* Lines of the first 4 MiB. */
+/* These two read the whole file, so they belong into a thread; 0 and [] when it cannot be read. */
 int64_t logfile_count(const char *path);
-/* [{line_num, content}] of the lines begin..end within the first 4 MiB, IPv4 addresses masked as
- * FATE does. */
+/* [{line_num, content}] of the lines begin..end (from 1), IPv4 addresses masked as FATE does. At
+ * most 10,000 lines and about 4 MiB, and 64 KiB of each line: go on behind the last one. */
 json_t *logfile_lines(const char *path, int64_t begin, int64_t end);
 
 #endif

@@ -15,13 +15,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What a body must bring within its time-out, or its end: a byte now and then is no progress. */
+#define HTTP_BODY_LEAST 1024
+
 /* ---- limits, shared by both ends; a member that is 0 means its default ---- */
 struct http_limits {
 	size_t max_header_bytes; /* start line and all headers; default 16 KiB */
 	size_t max_body_bytes;   /* for routes that say 0; default 8 MiB */
 	int max_connections;     /* default 16384 */
 	int header_timeout_ms;   /* from the first byte to the last header; default 10 s */
-	int body_timeout_ms;     /* without progress in the body; default 30 s */
+	int body_timeout_ms;     /* for each HTTP_BODY_LEAST of the body; default 30 s */
 	int idle_timeout_ms;     /* keep-alive; default 75 s */
 	int write_timeout_ms;    /* a reader that takes nothing; default 30 s */
 };

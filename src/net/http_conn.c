@@ -198,6 +198,7 @@ static void begin_body(struct http_conn *c)
 	struct err e;
 
 	conn_move(c, CONN_BODY);
+	c->body_came = 0;
 	if (r->parser.framing != HTTP_NO_BODY)
 		http_io_due(&c->io, s->opts.limits.body_timeout_ms);
 	if (!http_target_parse(&r->target, http_parser_target(&r->parser), &why)) {
@@ -230,7 +231,11 @@ static void take_body(struct http_conn *c, const char *data, size_t len)
 	struct http_req *r = c->req;
 	struct err e;
 
-	http_io_due(&c->io, c->server->opts.limits.body_timeout_ms);
+	c->body_came += len;
+	if (c->body_came >= HTTP_BODY_LEAST) {
+		c->body_came = 0;
+		http_io_due(&c->io, c->server->opts.limits.body_timeout_ms);
+	}
 	/* Of an unknown route the body is read and dropped, to keep the connection in step. */
 	if (r->route == NULL)
 		return;

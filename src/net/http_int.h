@@ -54,6 +54,7 @@ struct http_conn {
 	bool close_after; /* the answer said Connection: close */
 	bool eof;         /* the client will send no more */
 	bool cut;         /* refused in the middle of a request: more of it may be coming */
+	size_t body_came; /* bytes of the body since its time-out was set */
 };
 TAILQ_HEAD(http_conn_list, http_conn);
 

@@ -56,6 +56,14 @@ const struct conf_opt node_conf_opts[] = {
     NUM("http.max_body_mb", http_max_body_mb, "16", 1, 1024, "Largest JSON body."),
     NUM("http.upload_max_mb", http_upload_max_mb, "102400", 1, 100000000,
 	"Largest uploaded file; it goes to disk, not to memory."),
+    NUM("http.header_timeout_ms", http_header_timeout_ms, "10000", 100, 3600000,
+	"From the first byte of a request to the end of its headers, and for a TLS handshake."),
+    NUM("http.body_timeout_ms", http_body_timeout_ms, "30000", 100, 3600000,
+	"For each KiB of a body, or what is left of it: slower clients are cut off."),
+    NUM("http.idle_timeout_ms", http_idle_timeout_ms, "75000", 100, 3600000,
+	"A connection without a request is kept so long."),
+    NUM("http.write_timeout_ms", http_write_timeout_ms, "30000", 100, 3600000,
+	"A client that takes nothing of its answer for so long is cut off."),
     BOOL(
 	"http.allow_remote", http_allow_remote, "false",
 	"Allow http.listen on an address that other machines reach though auth.client is off: only "

@@ -24,6 +24,10 @@ struct node_conf {
 	int64_t http_max_connections;
 	int64_t http_max_body_mb;
 	int64_t http_upload_max_mb;
+	int64_t http_header_timeout_ms;
+	int64_t http_body_timeout_ms;
+	int64_t http_idle_timeout_ms;
+	int64_t http_write_timeout_ms;
 	bool http_allow_remote;
 	char *http_tls_cert; /* with http_tls_key: the client API speaks HTTPS; both or none */
 	char *http_tls_key;

@@ -172,6 +172,55 @@ START_TEST(lines_by_number)
 }
 END_TEST
 
+/* A log longer than one answer, and than any buffer: every line is found by its number. */
+START_TEST(lines_of_a_long_log)
+{
+	enum { LINES = 30000 };
+	struct buf all = {0};
+	int64_t next = 1;
+
+	for (int i = 1; i <= LINES; i++)
+		buf_printf(&all, "%0*d\n", i % 7 == 0 ? 900 : 9, i);
+	write_log(all.data, all.len);
+	buf_free(&all);
+	ck_assert_int_eq(logfile_count(path), LINES);
+	while (next <= LINES) {
+		json_t *v = logfile_lines(path, next, INT64_MAX);
+		size_t n = json_array_size(v);
+		ck_assert_uint_gt(n, 0);
+		ck_assert_uint_le(n, 10000);
+		for (size_t i = 0; i < n; i++, next++) {
+			json_t *line = json_array_get(v, i);
+			ck_assert_int_eq(js_int(line, "line_num", 0), next);
+			ck_assert_int_eq(strtol(js_str(line, "content", ""), NULL, 10), next);
+		}
+		json_decref(v);
+	}
+	json_t *none = logfile_lines(path, LINES + 1, INT64_MAX);
+	ck_assert_uint_eq(json_array_size(none), 0);
+	json_decref(none);
+}
+END_TEST
+
+START_TEST(a_line_without_end)
+{
+	static char text[300000];
+
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 5] = '\n';
+	text[sizeof(text) - 4] = '\0';
+	text[sizeof(text) - 3] = '\xff';
+	write_log(text, sizeof(text));
+	json_t *v = logfile_lines(path, 1, 2);
+	ck_assert_uint_eq(json_array_size(v), 2);
+	ck_assert_uint_eq(strlen(js_str(json_array_get(v, 0), "content", "")), 64 * 1024);
+	ck_assert_str_eq(js_str(json_array_get(v, 1), "content", ""), "\xef\xbf\xbd\xef\xbf\xbdxx");
+	json_decref(v);
+	ck_assert_int_eq(logfile_count(path), 1);
+	ck_assert_int_eq(logfile_count("/no/such/log"), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("api_logfile");
@@ -184,6 +233,8 @@ int main(void)
 	tcase_add_test(tc, confined_paths);
 	tcase_add_test(tc, latest_attempt);
 	tcase_add_test(tc, lines_by_number);
+	tcase_add_test(tc, lines_of_a_long_log);
+	tcase_add_test(tc, a_line_without_end);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

@@ -146,17 +146,39 @@ END_TEST
 
 START_TEST(stalled_body_times_out)
 {
-	struct http_limits lim = {.body_timeout_ms = 100};
+	struct http_limits lim = {.body_timeout_ms = 300};
+	static char part[HTTP_BODY_LEAST];
 
 	start(&lim);
 	int fd = raw_connect(port);
-	raw_send(fd, "POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
-	/* Progress, however slow, is fine. */
-	for (int i = 0; i < 5; i++) {
-		raw_send(fd, "x");
+	raw_send(fd, "POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+	/* In all it takes longer than the time-out, which each part puts off. */
+	for (int i = 0; i < 8; i++) {
+		raw_send_bytes(fd, part, sizeof(part));
 		run_ms(50);
 	}
 	ck_assert_int_lt(recv(fd, (char[1]){0}, 1, MSG_PEEK), 0);
+	raw_read_to_end(fd, &got);
+	ck_assert_ptr_nonnull(strstr(buf_str(&got), "HTTP/1.1 408 "));
+	close(fd);
+}
+END_TEST
+
+/* A byte now and then puts nothing off: the answer comes while bytes still come. */
+START_TEST(trickling_body_times_out)
+{
+	struct http_limits lim = {.body_timeout_ms = 200};
+	ssize_t n = -1;
+
+	start(&lim);
+	int fd = raw_connect(port);
+	raw_send(fd, "POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+	for (int i = 0; i < 900 && n < 0; i++) {
+		raw_send(fd, "x");
+		run_ms(20);
+		n = recv(fd, (char[1]){0}, 1, MSG_PEEK);
+	}
+	ck_assert_int_gt(n, 0);
 	raw_read_to_end(fd, &got);
 	ck_assert_ptr_nonnull(strstr(buf_str(&got), "HTTP/1.1 408 "));
 	close(fd);
@@ -513,6 +535,7 @@ static TCase *cases(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, slow_head_times_out);
 	tcase_add_test(tc, stalled_body_times_out);
+	tcase_add_test(tc, trickling_body_times_out);
 	tcase_add_test(tc, idle_connection_is_closed);
 	tcase_add_test(tc, waiting_for_the_handler_is_not_idle);
 	tcase_add_test(tc, streaming_waits_for_the_reader);
