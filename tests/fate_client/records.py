@@ -13,7 +13,7 @@ TABLE = {"namespace", "name", "count", "data_type", "engine", "path", "meta", "s
 PROVIDER = {"provider_name", "name", "version", "device", "metadata", "create_time", "update_time"}
 INSTANCE = {"instance_id", "timestamp", "version", "host", "grpc_port", "http_port"}
 
-# Every route of FATE-Flow 2.2 for clients, and for components but POST worker/model/save.
+# Every route of FATE-Flow 2.2 for clients and for components.
 CLIENT_ROUTES = """
 POST /job/submit
 GET /job/query
@@ -83,6 +83,7 @@ POST /permission/resource/grant
 POST /permission/resource/delete
 GET /permission/resource/query
 POST /worker/task/status
+POST /worker/model/save
 GET /worker/model/download
 GET /worker/data/tracking/query
 POST /worker/data/tracking/save
