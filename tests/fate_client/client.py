@@ -22,7 +22,8 @@ PACKAGE = "fate-client==2.2.0"
 NEEDS = ["click<8.2", "networkx", "pandas<3", "psutil", "pydantic<2", "requests", "requests-toolbelt", "ruamel.yaml<0.18",
          "setuptools<81"]
 UNREACHABLE = ("NewConnectionError", "ConnectTimeoutError", "Name or service not known", "name resolution",
-               "Network is unreachable", "Connection refused", "ProxyError", "ReadTimeoutError", "Max retries exceeded")
+               "Network is unreachable", "Connection refused", "ProxyError", "ReadTimeoutError", "Max retries exceeded",
+               "(from versions: none)")  # which is all that a quiet pip says of an index that does not answer
 SETTINGS = "fate_client/settings.yaml"
 
 
