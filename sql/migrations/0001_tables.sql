@@ -41,6 +41,7 @@ CREATE TABLE norn.job (
     first_failure   json,
     submitted_at    timestamptz NOT NULL DEFAULT now(),
     deadline_at     timestamptz,
+    asked_at        timestamptz,                 -- when its resources were first asked for
     start_at        timestamptz,
     end_at          timestamptz,
     reserve_tries   integer NOT NULL DEFAULT 0,

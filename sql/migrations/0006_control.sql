@@ -104,6 +104,7 @@ BEGIN
                          WHERE e.job_no = t.job_no AND e.child_no = t.task_no AND p.status NOT IN ('success', 'pass'))
      WHERE t.job_no = j.job_no AND t.task_no = ANY (v_tasks);
     UPDATE norn.job SET status = 'waiting', attempt = attempt + 1, version = version + 1, stop_status = NULL,
+           asked_at = NULL,
            stop_actor = NULL, stop_reason = NULL, reason_code = NULL, reason = NULL, first_failure = NULL,
            end_at = NULL, n_running = 0, n_interrupted = 0, reserve_tries = 0, suspended = false,
            n_success = (SELECT count(*) FROM norn.task t WHERE t.job_no = j.job_no AND t.status IN ('success', 'pass')),

@@ -61,13 +61,14 @@ HAVING count(*) > 0;
 WITH t AS MATERIALIZED (SELECT * FROM norn.job_timing($1)),
 once AS (SELECT DISTINCT task_name, attempt, queued_ms FROM t),
 j AS (
-    SELECT job_id, status, submitted_at, start_at, end_at FROM norn.job WHERE job_id = $1
+    SELECT job_id, status, submitted_at, asked_at, start_at, end_at FROM norn.job WHERE job_id = $1
     UNION ALL
-    (SELECT job_id, status, create_at, start_at, end_at FROM norn.party_job WHERE job_id = $1 ORDER BY party_job_no LIMIT 1))
+    (SELECT job_id, status, create_at, NULL, start_at, end_at FROM norn.party_job WHERE job_id = $1 ORDER BY party_job_no LIMIT 1))
 SELECT json_build_object(
     'job', json_build_object('job_id', j.job_id, 'status', j.status, 'submitted_ms', norn.ms(j.submitted_at),
         'start_ms', norn.ms(j.start_at), 'end_ms', norn.ms(j.end_at),
         'waited_ms', norn.span_ms(j.submitted_at, COALESCE(j.start_at, j.end_at, now())),
+        'reserved_ms', norn.span_ms(j.asked_at, COALESCE(j.start_at, j.end_at, now())),
         'elapsed_ms', norn.span_ms(j.submitted_at, COALESCE(j.end_at, now()))),
     'runs', COALESCE((SELECT json_agg(json_build_object('task_name', task_name, 'attempt', attempt, 'role', role,
                 'party_id', party_id, 'status', status, 'queued_ms', queued_ms, 'sent_ms', sent_ms, 'ran_ms', ran_ms,

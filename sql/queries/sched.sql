@@ -26,6 +26,7 @@ SELECT greatest(0, norn.ms(due_at) - norn.ms(clock_timestamp())) AS wait_ms
 SELECT job_no, job_id, status, version, stop_status, suspended, n_tasks, n_running, n_success, n_interrupted, reserve_tries,
        norn.ms(deadline_at) AS deadline_ms, norn.ms(now()) AS now_ms,
        CASE WHEN attempt = 0 THEN norn.ms(now()) - norn.ms(submitted_at) END AS queued_ms,
+       norn.ms(now()) - norn.ms(asked_at) AS asked_ms,
        (SELECT json_agg(json_build_array(s.status, s.n)) FROM (
             SELECT t.status, count(*) AS n FROM norn.task t
              WHERE t.job_no = j.job_no AND j.n_interrupted > 0 AND t.status IN ('canceled', 'timeout', 'failed')
@@ -107,6 +108,7 @@ UPDATE norn.job j
    SET version = j.version + 1, status = COALESCE(u.to_status, j.status), n_running = u.n_running,
        n_success = u.n_success, n_interrupted = u.n_interrupted, progress = GREATEST(j.progress, u.progress),
        reserve_tries = u.reserve_tries, reason_code = COALESCE(u.reason_code, j.reason_code),
+       asked_at = CASE WHEN COALESCE(u.to_status, j.status) = 'waiting' THEN COALESCE(j.asked_at, now()) ELSE j.asked_at END,
        start_at = CASE WHEN u.to_status IS NOT NULL AND u.started THEN COALESCE(j.start_at, now()) ELSE j.start_at END,
        end_at = CASE WHEN norn.is_end(COALESCE(u.to_status, j.status)) THEN COALESCE(j.end_at, now()) END
   FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::boolean[], $6::integer[], $7::integer[],

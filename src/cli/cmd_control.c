@@ -263,11 +263,16 @@ int cmd_timing(struct cli *c)
 	table_print(t, stdout, cmd_table_width(c), c->utf8);
 	table_free(t);
 	const json_t *job = json_object_get(data, "job");
-	char waited[32], elapsed[32];
+	char waited[32], reserved[32], elapsed[32];
 	text_elapsed(js_int(job, "waited_ms", 0), waited, sizeof(waited));
 	text_elapsed(js_int(job, "elapsed_ms", 0), elapsed, sizeof(elapsed));
-	printf("%s after %s, of which %s before its first start\n", js_str(job, "status", "?"),
+	printf("%s after %s, of which %s before its first start", js_str(job, "status", "?"),
 	       elapsed, waited);
+	if (json_is_integer(json_object_get(job, "reserved_ms"))) {
+		text_elapsed(js_int(job, "reserved_ms", 0), reserved, sizeof(reserved));
+		printf(" (%s of it to get its resources)", reserved);
+	}
+	putchar('\n');
 	return cmd_done(c, data);
 }
 

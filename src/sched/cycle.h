@@ -26,6 +26,7 @@ struct cycle_job {
 	int64_t version;
 	int64_t now_ms;    /* the database's clock at loading */
 	int64_t queued_ms; /* since it was submitted; -1: it was run again */
+	int64_t asked_ms;  /* since its resources were first asked for; -1: they were not */
 	struct plan_job plan;
 	struct cycle_task *tasks; /* beside plan.tasks */
 	struct plan_result result;

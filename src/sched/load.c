@@ -151,6 +151,9 @@ static void load_jobs(struct cycle *c, const struct db_result *r)
 		j->queued_ms = db_is_null(r, L_JOBS, i, "queued_ms")
 				   ? -1
 				   : db_get_int(r, L_JOBS, i, "queued_ms");
+		j->asked_ms = db_is_null(r, L_JOBS, i, "asked_ms")
+				  ? -1
+				  : db_get_int(r, L_JOBS, i, "asked_ms");
 		j->plan.status = j->was = parse_status(db_get(r, L_JOBS, i, "status"));
 		j->plan.stop_status = db_is_null(r, L_JOBS, i, "stop_status")
 					  ? ST_COUNT

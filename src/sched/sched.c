@@ -147,6 +147,8 @@ static void count_phases(const struct sched *s)
 		if (j->was == ST_WAITING && j->plan.status != ST_WAITING && j->queued_ms >= 0 &&
 		    j->plan.status != ST_CANCELED)
 			phase_seen(PHASE_QUEUED, j->queued_ms * 1000);
+		if (j->was == ST_WAITING && j->plan.status == ST_RUNNING && j->asked_ms >= 0)
+			phase_seen(PHASE_RESERVED, j->asked_ms * 1000);
 	}
 }
 

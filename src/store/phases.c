@@ -3,8 +3,9 @@
 #include "base/attr.h"
 
 static const char *const names[PHASE_COUNT] = {
-    [PHASE_QUEUED] = "queued",   [PHASE_PLANNED] = "planned", [PHASE_SENT] = "sent",
-    [PHASE_STARTED] = "started", [PHASE_RAN] = "ran",         [PHASE_REPORTED] = "reported",
+    [PHASE_QUEUED] = "queued",     [PHASE_RESERVED] = "reserved", [PHASE_PLANNED] = "planned",
+    [PHASE_SENT] = "sent",         [PHASE_STARTED] = "started",   [PHASE_RAN] = "ran",
+    [PHASE_REPORTED] = "reported",
 };
 
 /* Upper bounds; what is above the last one counts in +Inf only. */

@@ -10,6 +10,8 @@
 
 enum phase {
 	PHASE_QUEUED,   /* a job was submitted -> it has got its resources and starts */
+	PHASE_RESERVED, /* resources are asked for the first time -> all parties have granted them
+			 */
 	PHASE_PLANNED,  /* a scheduler asks for due jobs -> what they need is written */
 	PHASE_SENT,     /* the start of a task is written -> an executor has claimed the run */
 	PHASE_STARTED,  /* the claim -> the component's process is there */

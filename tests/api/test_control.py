@@ -508,6 +508,8 @@ class Timing(FederationTest):
             self.assertGreaterEqual(runs["a", role]["ran_ms"], 1000)
         self.assertLessEqual(runs["a", "guest"]["ran_ms"] + runs["b", "guest"]["queued_ms"], v["job"]["elapsed_ms"] + 5,
                              "b was not queued before a had ended")
+        self.assertIsInstance(v["job"]["reserved_ms"], int)
+        self.assertLessEqual(v["job"]["reserved_ms"], v["job"]["waited_ms"])
         self.assertEqual(v["totals"]["ran_ms"], sum(r["ran_ms"] for r in v["runs"]))
         self.assertGreaterEqual(v["job"]["elapsed_ms"], 1000)
         self.assertLess(v["job"]["elapsed_ms"], 10 * took_ms)
@@ -540,7 +542,7 @@ class Timing(FederationTest):
         job_id = self.guest.api.submit(job({"a": noop(sleep_ms=200)}, parties=["guest"]))
         self.guest.api.wait_job(job_id)
         phases = read()
-        self.assertEqual(set(phases), {"queued", "planned", "sent", "started", "ran", "reported"})
+        self.assertEqual(set(phases), {"queued", "reserved", "planned", "sent", "started", "ran", "reported"})
         for phase, rows in phases.items():
             buckets = [n for name, _, n in rows if name == "bucket"]
             self.assertEqual(buckets, sorted(buckets))
