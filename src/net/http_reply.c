@@ -211,6 +211,7 @@ void reply_error(struct http_req *r, int status, enum err_code code, const char 
 
 	if (v == NULL)
 		v = json_pack("{s:i, s:s}", "code", (int)code, "message", "malformed request");
+	json_object_set_new(v, "request_id", json_string(http_req_id(r)));
 	http_reply_json(r, status, v);
 }
 

@@ -198,6 +198,7 @@ class Reference(FederationTest):
         self.assertIn("413", answer.splitlines()[0])
         v = json.loads(answer.split("\r\n\r\n", 1)[1])
         self.assertEqual(v["code"], 9005)
+        self.assertTrue(v["request_id"])
         self.assertIn("at most 2097152 bytes", v["message"])
 
     def test_a_body_of_unknown_length_is_cut_at_the_limit(self):
