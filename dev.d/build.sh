@@ -1,7 +1,7 @@
 # Out-of-tree builds.
 
 # build_tree DIR [configure arguments]: configures once (again when the arguments change), then
-# makes everything. Automake cannot take blanks in the source path, so a build below the source
+# makes everything, or what BUILD_TARGET lists. Automake cannot take blanks in the source path, so a build below the source
 # tree names it relatively.
 build_tree()
 {
@@ -19,7 +19,8 @@ build_tree()
 		(cd "$dir" && "$configure" -q "$@") || return 1
 		printf '%s\n' "$*" >"$dir/.configured"
 	fi
-	make -C "$dir" -j"$(build_jobs)" -s all
+	# shellcheck disable=SC2086 # a list of words
+	make -C "$dir" -j"$(build_jobs)" -s ${BUILD_TARGET:-all}
 }
 
 build_jobs()
