@@ -350,7 +350,7 @@ static json_t *load_root(const struct loader *l, const char *file)
 bool conf_load(const char *file, const struct conf_opt *opts, size_t n_opts,
 	       const char *const *overrides, size_t n_overrides, void *out, struct err *e)
 {
-	struct err unused;
+	struct err unused = {0};
 	struct loader l = {
 	    .opts = opts, .n_opts = n_opts, .out = out, .e = e != NULL ? e : &unused};
 	json_t *root = NULL;

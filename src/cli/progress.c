@@ -424,6 +424,7 @@ int progress_watch(struct cli *c, const char *job, bool quiet, int64_t limit_ms,
 	c->catch_interrupt = true;
 	c->timeout_ms = WAIT_MS + 10000;
 	c->on_tick = w.live ? draw : NULL;
+	/* cppcheck-suppress autoVariables ; on_tick is taken back before this returns */
 	c->tick_arg = &w;
 	status = watch_loop(&w, job, limit_ms);
 	c->on_tick = NULL;

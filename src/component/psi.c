@@ -53,7 +53,7 @@ static int entry_cmp(const void *a, const void *b)
 static void match(const unsigned char *ours, const size_t *order, size_t n,
 		  const unsigned char *theirs, size_t m, size_t *where)
 {
-	struct entry *sorted = mem_array(m ? m : 1, sizeof *sorted), key, *hit;
+	struct entry *sorted = mem_array(m ? m : 1, sizeof *sorted), key = {0}, *hit;
 	size_t i;
 
 	for (i = 0; i < m; i++) {
