@@ -14,10 +14,10 @@
 #define TOKEN_LEN    16
 
 /* The parameters, when apps can be used at all and each text fits. NULL: answered. */
-static json_t *app_params(struct http_req *r, enum param_where where, const struct param *params,
-			  size_t n, const char *func)
+static json_t *app_params(struct http_req *r, const char *func)
 {
-	json_t *p = request_params(r, where, params, n);
+	const struct http_doc *doc = http_req_route(r)->doc;
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return NULL;
@@ -25,19 +25,17 @@ static json_t *app_params(struct http_req *r, enum param_where where, const stru
 		json_decref(p);
 		return NULL;
 	}
-	for (size_t i = 0; i < n; i++) {
-		const char *v = js_str(p, params[i].name, NULL);
+	for (size_t i = 0; i < doc->n_params; i++) {
+		const char *v = js_str(p, doc->params[i].name, NULL);
 		if (v == NULL || (v[0] != '\0' && strlen(v) <= NAME_MAX_LEN))
 			continue;
 		refuse(r, ERR_API_PARAMETER, "Invalid parameter: %s has 1 to %d bytes",
-		       params[i].name, NAME_MAX_LEN);
+		       doc->params[i].name, NAME_MAX_LEN);
 		json_decref(p);
 		return NULL;
 	}
 	return p;
 }
-#define APP_PARAMS(r, where, table, func)                                                          \
-	app_params((r), (where), (table), ARRAY_LEN(table), (func))
 
 static const struct param by_app[] = {{"app_id", P_STR, true, NULL}};
 static const struct param by_party[] = {{"party_id", P_STR, true, NULL}};
@@ -59,10 +57,11 @@ static void run(struct http_req *r, json_t *p, enum db_stmt stmt, const struct p
 
 /* ---- clients ---- */
 
+static const struct param client_create_params[] = {{"app_name", P_STR, true, NULL}};
+
 static void client_create(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"app_name", P_STR, true, NULL}};
-	json_t *p = APP_PARAMS(r, IN_JSON, params, "create_app");
+	json_t *p = app_params(r, "create_app");
 	char token[TOKEN_LEN + 1];
 
 	if (p == NULL)
@@ -79,7 +78,7 @@ static void client_create(struct http_req *r, void *arg)
 
 static void client_delete(struct http_req *r, void *arg)
 {
-	json_t *p = APP_PARAMS(r, IN_JSON, by_app, "delete_app");
+	json_t *p = app_params(r, "delete_app");
 
 	if (p == NULL)
 		return;
@@ -102,12 +101,12 @@ static void query_apps(struct http_req *r, json_t *p, const char *type, const ch
 	json_decref(p);
 }
 
+static const struct param client_query_params[] = {{"app_id", P_STR, false, NULL},
+						   {"app_name", P_STR, false, NULL}};
+
 static void client_query(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"app_id", P_STR, false, NULL},
-					      {"app_name", P_STR, false, NULL}};
-
-	query_apps(r, APP_PARAMS(r, IN_QUERY, params, "query_app"), "client", "app_name");
+	query_apps(r, app_params(r, "query_app"), "client", "app_name");
 }
 
 static void app_list(struct http_req *r, void *arg)
@@ -120,7 +119,7 @@ static void app_list(struct http_req *r, void *arg)
 
 static void site_create(struct http_req *r, void *arg)
 {
-	json_t *p = APP_PARAMS(r, IN_JSON, by_party, "create_app");
+	json_t *p = app_params(r, "create_app");
 	char token[TOKEN_LEN + 1];
 
 	if (p == NULL)
@@ -135,53 +134,61 @@ static void site_create(struct http_req *r, void *arg)
 
 static void site_delete(struct http_req *r, void *arg)
 {
-	run(r, APP_PARAMS(r, IN_JSON, by_party, "delete_app"), Q_APP_SITE_DELETE, by_party,
-	    ARRAY_LEN(by_party));
+	run(r, app_params(r, "delete_app"), Q_APP_SITE_DELETE, by_party, ARRAY_LEN(by_party));
 }
 
 static void site_query(struct http_req *r, void *arg)
 {
-	query_apps(r, APP_PARAMS(r, IN_QUERY, by_party, "query_app"), "site", "party_id");
+	query_apps(r, app_params(r, "query_app"), "site", "party_id");
 }
 
 /* ---- what other sites have given us ---- */
 
+static const struct param partner_create_params[] = {{"party_id", P_STR, true, NULL},
+						     {"app_id", P_STR, true, NULL},
+						     {"app_token", P_STR, true, NULL}};
+
 static void partner_create(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"party_id", P_STR, true, NULL},
-					      {"app_id", P_STR, true, NULL},
-					      {"app_token", P_STR, true, NULL}};
-
-	run(r, APP_PARAMS(r, IN_JSON, params, "create_partner_app"), Q_PARTNER_APP_CREATE, params,
-	    ARRAY_LEN(params));
+	run(r, app_params(r, "create_partner_app"), Q_PARTNER_APP_CREATE, partner_create_params,
+	    ARRAY_LEN(partner_create_params));
 }
 
 static void partner_delete(struct http_req *r, void *arg)
 {
-	run(r, APP_PARAMS(r, IN_JSON, by_party, "delete_partner_app"), Q_PARTNER_APP_DELETE,
-	    by_party, ARRAY_LEN(by_party));
+	run(r, app_params(r, "delete_partner_app"), Q_PARTNER_APP_DELETE, by_party,
+	    ARRAY_LEN(by_party));
 }
+
+static const struct param partner_query_params[] = {{"party_id", P_STR, false, NULL}};
 
 static void partner_query(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"party_id", P_STR, false, NULL}};
-
-	run(r, APP_PARAMS(r, IN_QUERY, params, "query_partner_app"), Q_PARTNER_APP_QUERY, params,
-	    ARRAY_LEN(params));
+	run(r, app_params(r, "query_partner_app"), Q_PARTNER_APP_QUERY, partner_query_params,
+	    ARRAY_LEN(partner_query_params));
 }
 
 const struct http_route api_app_routes[] = {
-    {"POST", "/v2/app/client/create", client_create, 0, 0, "A new client app"},
-    {"POST", "/v2/app/client/delete", client_delete, 0, 0, "Delete a client app"},
-    {"GET", "/v2/app/client/query", client_query, 0, 0, "Client apps by id or name"},
-    {"POST", "/v2/app/site/create", site_create, 0, 0, "The app of another site"},
-    {"POST", "/v2/app/site/delete", site_delete, 0, 0, "Delete the app of another site"},
-    {"GET", "/v2/app/site/query", site_query, 0, 0, "The app of another site"},
+    {"POST", "/v2/app/client/create", client_create, 0, 0, "A new client app",
+     DOC(TAKES_JSON(client_create_params), .data = "App")},
+    {"POST", "/v2/app/client/delete", client_delete, 0, 0, "Delete a client app",
+     DOC(TAKES_JSON(by_app), .data = "any")},
+    {"GET", "/v2/app/client/query", client_query, 0, 0, "Client apps by id or name",
+     DOC(TAKES_QUERY(client_query_params), .data = "App[]")},
+    {"POST", "/v2/app/site/create", site_create, 0, 0, "The app of another site",
+     DOC(TAKES_JSON(by_party), .data = "App")},
+    {"POST", "/v2/app/site/delete", site_delete, 0, 0, "Delete the app of another site",
+     DOC(TAKES_JSON(by_party), .data = "any")},
+    {"GET", "/v2/app/site/query", site_query, 0, 0, "The app of another site",
+     DOC(TAKES_QUERY(by_party), .data = "App[]")},
     {"POST", "/v2/app/partner/create", partner_create, 0, 0,
-     "Keep the app that another site has given us"},
+     "Keep the app that another site has given us",
+     DOC(TAKES_JSON(partner_create_params), .data = "any")},
     {"POST", "/v2/app/partner/delete", partner_delete, 0, 0,
-     "Forget the app that another site has given us"},
-    {"GET", "/v2/app/partner/query", partner_query, 0, 0, "The app that another site has given us"},
-    {"GET", "/v2/app/list", app_list, 0, 0, "All apps and their roles, without tokens"},
+     "Forget the app that another site has given us", DOC(TAKES_JSON(by_party), .data = "any")},
+    {"GET", "/v2/app/partner/query", partner_query, 0, 0, "The app that another site has given us",
+     DOC(TAKES_QUERY(partner_query_params), .data = "any[]")},
+    {"GET", "/v2/app/list", app_list, 0, 0, "All apps and their roles, without tokens",
+     DOC(.data = "AppListed[]")},
 };
 const size_t api_app_n_routes = ARRAY_LEN(api_app_routes);

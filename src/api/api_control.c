@@ -138,24 +138,24 @@ static void control(struct http_req *r, enum control_what what, const char *name
 
 static const struct param job_only[] = {{"job_id", P_STR, true, NULL}};
 
+static const struct param job_rerun_params[] = {{"job_id", P_STR, true, NULL},
+						{"all", P_BOOL, false, "false"},
+						{"from", P_STR, false, NULL},
+						{"parameters", P_DICT, false, NULL}};
+
 static void job_rerun(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"job_id", P_STR, true, NULL},
-					      {"all", P_BOOL, false, "false"},
-					      {"from", P_STR, false, NULL},
-					      {"parameters", P_DICT, false, NULL}};
-
-	control(r, CONTROL_RERUN, "rerun", REQUEST_PARAMS(r, IN_JSON, params));
+	control(r, CONTROL_RERUN, "rerun", request_args(r));
 }
 
 static void job_suspend(struct http_req *r, void *arg)
 {
-	control(r, CONTROL_SUSPEND, "suspend", REQUEST_PARAMS(r, IN_JSON, job_only));
+	control(r, CONTROL_SUSPEND, "suspend", request_args(r));
 }
 
 static void job_resume(struct http_req *r, void *arg)
 {
-	control(r, CONTROL_RESUME, "resume", REQUEST_PARAMS(r, IN_JSON, job_only));
+	control(r, CONTROL_RESUME, "resume", request_args(r));
 }
 
 /* ---- the queue: jobs that wait are stopped one after another ---- */
@@ -224,9 +224,13 @@ static void queue_clean(struct http_req *r, void *arg)
 
 const struct http_route api_control_routes[] = {
     {"POST", "/v2/job/rerun", job_rerun, 0, 0,
-     "Run a job again: what has not succeeded, from a task on, or all"},
-    {"POST", "/v2/job/queue/clean", queue_clean, 0, 0, "Stop every job that waits"},
-    {"POST", "/v2/job/suspend", job_suspend, 0, 0, "Start nothing new of a job"},
-    {"POST", "/v2/job/resume", job_resume, 0, 0, "Go on with a suspended job"},
+     "Run a job again: what has not succeeded, from a task on, or all",
+     DOC(TAKES_JSON(job_rerun_params), .data = "{tasks:integer}", .header = "user_name")},
+    {"POST", "/v2/job/queue/clean", queue_clean, 0, 0, "Stop every job that waits",
+     DOC(.data = "Result{}", .header = "user_name")},
+    {"POST", "/v2/job/suspend", job_suspend, 0, 0, "Start nothing new of a job",
+     DOC(TAKES_JSON(job_only), .data = "{status:string}", .header = "user_name")},
+    {"POST", "/v2/job/resume", job_resume, 0, 0, "Go on with a suspended job",
+     DOC(TAKES_JSON(job_only), .data = "{status:string}", .header = "user_name")},
 };
 const size_t api_control_n_routes = ARRAY_LEN(api_control_routes);

@@ -16,18 +16,19 @@
 #define UPLOAD_BODY_MAX (100ULL << 30)
 #define NO_TABLE        "No found table: name[%s],namespace[%s]"
 
+static const struct param upload_params[] = {
+    {"file", P_STR, true, NULL},
+    {"head", P_BOOL, true, NULL},
+    {"partitions", P_INT, true, NULL},
+    {"meta", P_DICT, true, NULL},
+    {"extend_sid", P_BOOL, false, "false"},
+    {"namespace", P_STR, false, NULL},
+    {"name", P_STR, false, NULL},
+};
+
 static void upload(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"file", P_STR, true, NULL},
-	    {"head", P_BOOL, true, NULL},
-	    {"partitions", P_INT, true, NULL},
-	    {"meta", P_DICT, true, NULL},
-	    {"extend_sid", P_BOOL, false, "false"},
-	    {"namespace", P_STR, false, NULL},
-	    {"name", P_STR, false, NULL},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -86,17 +87,18 @@ static void on_target(struct db_result *res, void *arg)
 	free(t);
 }
 
+static const struct param transformer_params[] = {
+    {"data_warehouse", P_DICT, true, NULL},
+    {"namespace", P_STR, true, NULL},
+    {"name", P_STR, true, NULL},
+    {"site_name", P_STR, false, NULL},
+    {"drop", P_BOOL, false, "true"},
+};
+
 static void transformer(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"data_warehouse", P_DICT, true, NULL},
-	    {"namespace", P_STR, true, NULL},
-	    {"name", P_STR, true, NULL},
-	    {"site_name", P_STR, false, NULL},
-	    {"drop", P_BOOL, false, "true"},
-	};
 	static const char *const names[] = {"namespace", "name"};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -114,14 +116,15 @@ static void transformer(struct http_req *r, void *arg)
 
 /* ---- download ---- */
 
+static const struct param component_download_params[] = {
+    {"name", P_STR, true, NULL},
+    {"namespace", P_STR, true, NULL},
+    {"path", P_STR, true, NULL},
+};
+
 static void component_download(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"name", P_STR, true, NULL},
-	    {"namespace", P_STR, true, NULL},
-	    {"path", P_STR, true, NULL},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -176,12 +179,13 @@ static void on_table(struct db_result *res, void *arg)
 	free(t);
 }
 
+static const struct param download_params[] = {{"name", P_STR, true, NULL},
+					       {"namespace", P_STR, true, NULL}};
+
 static void download(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"name", P_STR, true, NULL},
-					      {"namespace", P_STR, true, NULL}};
 	static const char *const names[] = {"namespace", "name"};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -194,13 +198,20 @@ static void download(struct http_req *r, void *arg)
 }
 
 const struct http_route api_data_routes[] = {
-    {"POST", "/v2/data/component/upload", upload, 0, 0, "Upload a file of the server as a table"},
+    {"POST", "/v2/data/component/upload", upload, 0, 0, "Upload a file of the server as a table",
+     DOC(TAKES_JSON(upload_params), .data = "{name:string? namespace:string?}",
+	 .has_job_id = true)},
     {"POST", "/v2/data/component/upload/file", api_upload_file, HTTP_SPOOL_BODY,
-     (size_t)UPLOAD_BODY_MAX, "Upload a file of the client as a table"},
+     (size_t)UPLOAD_BODY_MAX, "Upload a file of the client as a table", &api_upload_doc},
     {"POST", "/v2/data/component/dataframe/transformer", transformer, 0, 0,
-     "Turn a raw table into a data frame"},
+     "Turn a raw table into a data frame",
+     DOC(TAKES_JSON(transformer_params), .data = "{name:string namespace:string}",
+	 .has_job_id = true)},
     {"POST", "/v2/data/component/download", component_download, 0, 0,
-     "Write a table to a file of the server"},
-    {"GET", "/v2/data/download", download, 0, 0, "A table as tar.gz"},
+     "Write a table to a file of the server",
+     DOC(TAKES_JSON(component_download_params),
+	 .data = "{name:string namespace:string path:string}", .has_job_id = true)},
+    {"GET", "/v2/data/download", download, 0, 0, "A table as tar.gz",
+     DOC(TAKES_QUERY(download_params), .media = "application/gzip")},
 };
 const size_t api_data_n_routes = ARRAY_LEN(api_data_routes);

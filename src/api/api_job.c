@@ -28,14 +28,15 @@ static void on_submitted(json_t *answer, void *arg)
 	http_reply_json(r, 200, answer);
 }
 
+static const struct param job_submit_params[] = {
+    {"dag_schema", P_DICT, true, NULL},
+    {"idempotency_key", P_STR, false, NULL},
+    {"plan", P_BOOL, false, "false"},
+};
+
 static void job_submit(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"dag_schema", P_DICT, true, NULL},
-	    {"idempotency_key", P_STR, false, NULL},
-	    {"plan", P_BOOL, false, "false"},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -71,16 +72,17 @@ static void on_found(struct db_result *res, void *arg)
 	pass_data(r, b, ERR_JOB_NOT_FOUND, NO_JOB);
 }
 
+static const struct param job_query_params[] = {
+    {"job_id", P_STR, false, NULL},
+    {"role", P_STR, false, NULL},
+    {"party_id", P_STR, false, NULL},
+    {"status", P_STR, false, NULL},
+};
+
 static void job_query(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"job_id", P_STR, false, NULL},
-	    {"role", P_STR, false, NULL},
-	    {"party_id", P_STR, false, NULL},
-	    {"status", P_STR, false, NULL},
-	};
 	static const char *const names[] = {"job_id", "role", "party_id", "status"};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -185,9 +187,6 @@ static bool check_paging(struct http_req *r, const json_t *p)
 		refuse(r, ERR_API_PARAMETER, "order_by: jobs cannot be sorted by '%s'", by);
 	else if (!str_eq(order, "asc") && !str_eq(order, "desc"))
 		refuse(r, ERR_API_PARAMETER, "order: '%s' is not asc or desc", order);
-	else if (js_int(p, "limit", 0) < 0 || js_int(p, "limit", 0) > 100000 ||
-		 js_int(p, "page", 0) < 0 || js_int(p, "page", 0) > 10000000)
-		refuse(r, ERR_API_PARAMETER, "limit is 0 to 100000, page is not negative");
 	else
 		return true;
 	return false;
@@ -221,16 +220,22 @@ static struct db_batch *list_batch(struct http_req *r, const json_t *p)
 	return b;
 }
 
+static const struct param job_list_params[] = {
+    {"limit", P_INT, false, "0", .min = 0, .max = 100000},
+    {"page", P_INT, false, "0", .min = 0, .max = 10000000},
+    {"job_id", P_STR, false, NULL},
+    {"description", P_STR, false, NULL},
+    {"partner", P_STR, false, NULL},
+    {"party_id", P_STR, false, NULL},
+    {"role", P_STR_LIST, false, NULL},
+    {"status", P_STR_LIST, false, NULL},
+    {"order_by", P_STR, false, NULL},
+    {"order", P_STR, false, NULL},
+};
+
 static void job_list(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"limit", P_INT, false, "0"},      {"page", P_INT, false, "0"},
-	    {"job_id", P_STR, false, NULL},    {"description", P_STR, false, NULL},
-	    {"partner", P_STR, false, NULL},   {"party_id", P_STR, false, NULL},
-	    {"role", P_STR_LIST, false, NULL}, {"status", P_STR_LIST, false, NULL},
-	    {"order_by", P_STR, false, NULL},  {"order", P_STR, false, NULL},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -255,10 +260,11 @@ static void on_stopped(const struct err *e, void *arg)
 		refuse(r, e->code, "%s", e->msg);
 }
 
+static const struct param job_stop_params[] = {{"job_id", P_STR, true, NULL}};
+
 static void job_stop(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"job_id", P_STR, true, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -285,16 +291,17 @@ static void on_noted(struct db_result *res, void *arg)
 		reply_ok(r, NULL);
 }
 
+static const struct param job_notes_params[] = {
+    {"job_id", P_STR, true, NULL},
+    {"role", P_STR, true, NULL},
+    {"party_id", P_STR, true, NULL},
+    {"notes", P_STR, true, NULL},
+};
+
 static void job_notes(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"job_id", P_STR, true, NULL},
-	    {"role", P_STR, true, NULL},
-	    {"party_id", P_STR, true, NULL},
-	    {"notes", P_STR, true, NULL},
-	};
 	static const char *const names[] = {"job_id", "role", "party_id", "notes"};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -355,15 +362,16 @@ static void on_dag(struct db_result *res, void *arg)
 	free(v);
 }
 
+static const struct param view_params[] = {
+    {"job_id", P_STR, true, NULL},
+    {"role", P_STR, true, NULL},
+    {"party_id", P_STR, true, NULL},
+};
+
 static void view(struct http_req *r, bool tables)
 {
-	static const struct param params[] = {
-	    {"job_id", P_STR, true, NULL},
-	    {"role", P_STR, true, NULL},
-	    {"party_id", P_STR, true, NULL},
-	};
 	static const char *const names[] = {"job_id", "role", "party_id"};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -387,13 +395,23 @@ static void job_dependency(struct http_req *r, void *arg)
 }
 
 const struct http_route api_job_routes[] = {
-    {"GET", "/v2/job/query", job_query, 0, 0, "Jobs at this site, by id and other filters"},
-    {"POST", "/v2/job/submit", job_submit, 0, 64 << 20, "Submit a job"},
-    {"GET", "/v2/job/list/query", job_list, 0, 0, "Page through the jobs at this site"},
-    {"POST", "/v2/job/stop", job_stop, 0, 0, "Stop a job"},
-    {"POST", "/v2/job/notes/add", job_notes, 0, 0, "Set the description of a job"},
-    {"GET", "/v2/job/data/view", job_data_view, 0, 0, "Tables that the reader tasks of a job name"},
+    {"GET", "/v2/job/query", job_query, 0, 0, "Jobs at this site, by id and other filters",
+     DOC(TAKES_QUERY(job_query_params), .data = "Job[]", .header = "user_name")},
+    {"POST", "/v2/job/submit", job_submit, 0, 64 << 20, "Submit a job",
+     DOC(TAKES_JSON(job_submit_params), .data = "Submitted", .has_job_id = true,
+	 .header = "user_name")},
+    {"GET", "/v2/job/list/query", job_list, 0, 0, "Page through the jobs at this site",
+     DOC(TAKES_QUERY(job_list_params), .data = "{count:integer data:Job[]}",
+	 .header = "user_name")},
+    {"POST", "/v2/job/stop", job_stop, 0, 0, "Stop a job",
+     DOC(TAKES_JSON(job_stop_params), .header = "user_name")},
+    {"POST", "/v2/job/notes/add", job_notes, 0, 0, "Set the description of a job",
+     DOC(TAKES_JSON(job_notes_params))},
+    {"GET", "/v2/job/data/view", job_data_view, 0, 0, "Tables that the reader tasks of a job name",
+     DOC(TAKES_QUERY(view_params),
+	 .data = "{role:string party_id:string data_view:{name:string namespace:string}[]{}{}}")},
     {"GET", "/v2/job/dag/dependency", job_dependency, 0, 0,
-     "Tasks of a party and what they depend on"},
+     "Tasks of a party and what they depend on",
+     DOC(TAKES_QUERY(view_params), .data = "Dependencies")},
 };
 const size_t api_job_n_routes = ARRAY_LEN(api_job_routes);

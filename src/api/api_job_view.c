@@ -121,10 +121,11 @@ static struct wait *wait_new(struct http_req *r, const json_t *p)
 	return w;
 }
 
+static const struct param job_progress_params[] = {{"job_id", P_STR, true, NULL}};
+
 static void job_progress(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"job_id", P_STR, true, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -134,23 +135,20 @@ static void job_progress(struct http_req *r, void *arg)
 		send_progress(w);
 }
 
+static const struct param job_wait_params[] = {
+    {"job_id", P_STR, true, NULL},
+    {"known", P_INT, false, NULL},
+    {"timeout_ms", P_INT, false, "30000", .min = 0, .max = 60000},
+};
+
 static void job_wait(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"job_id", P_STR, true, NULL},
-	    {"known", P_INT, false, NULL},
-	    {"timeout_ms", P_INT, false, "30000"},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
 	int64_t timeout_ms = js_int(p, "timeout_ms", 0);
-	struct wait *w = NULL;
-	if (timeout_ms < 0 || timeout_ms > 60000)
-		refuse(r, ERR_API_PARAMETER, "timeout_ms: 0 to 60000");
-	else
-		w = wait_new(r, p);
+	struct wait *w = wait_new(r, p);
 	if (w != NULL) {
 		w->has_known = json_object_get(p, "known") != NULL;
 		w->known = js_int(p, "known", 0);
@@ -163,35 +161,34 @@ static void job_wait(struct http_req *r, void *arg)
 	json_decref(p);
 }
 
+static const struct param job_events_params[] = {
+    {"job_id", P_STR, true, NULL},
+    {"after", P_INT, false, "0"},
+    {"limit", P_INT, false, "1000", .min = 1, .max = 1000},
+};
+
 static void job_events(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"job_id", P_STR, true, NULL},
-	    {"after", P_INT, false, "0"},
-	    {"limit", P_INT, false, "1000"},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
-	int64_t limit = js_int(p, "limit", 0);
-	if (limit < 1 || limit > 1000) {
-		refuse(r, ERR_API_PARAMETER, "limit: 1 to 1000");
-	} else {
-		struct db_batch *b = one_statement(r, Q_API_EVENTS);
-		db_text(b, js_str(p, "job_id", ""));
-		db_int(b, js_int(p, "after", 0));
-		db_int(b, limit);
-		pass_data(r, b, ERR_JOB_NOT_FOUND, "No found job: job_id[%s]",
-			  js_str(p, "job_id", ""));
-	}
+	struct db_batch *b = one_statement(r, Q_API_EVENTS);
+	db_text(b, js_str(p, "job_id", ""));
+	db_int(b, js_int(p, "after", 0));
+	db_int(b, js_int(p, "limit", 0));
+	pass_data(r, b, ERR_JOB_NOT_FOUND, "No found job: job_id[%s]", js_str(p, "job_id", ""));
 	json_decref(p);
 }
 
 const struct http_route api_job_view_routes[] = {
-    {"GET", "/v2/job/progress", job_progress, 0, 0, "Progress of a job and its tasks"},
-    {"GET", "/v2/job/wait", job_wait, 0, 0, "Progress as soon as something has changed"},
-    {"GET", "/v2/job/why", api_job_why, 0, 0, "Why a job failed, waits or takes long"},
-    {"GET", "/v2/job/events", job_events, 0, 0, "The history of a job"},
+    {"GET", "/v2/job/progress", job_progress, 0, 0, "Progress of a job and its tasks",
+     DOC(TAKES_QUERY(job_progress_params), .data = "Progress")},
+    {"GET", "/v2/job/wait", job_wait, 0, 0, "Progress as soon as something has changed",
+     DOC(TAKES_QUERY(job_wait_params), .data = "Progress")},
+    {"GET", "/v2/job/why", api_job_why, 0, 0, "Why a job failed, waits or takes long",
+     &api_why_doc},
+    {"GET", "/v2/job/events", job_events, 0, 0, "The history of a job",
+     DOC(TAKES_QUERY(job_events_params), .data = "Event[]")},
 };
 const size_t api_job_view_n_routes = ARRAY_LEN(api_job_view_routes);

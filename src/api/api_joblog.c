@@ -115,10 +115,11 @@ static void done(void *arg)
 	free(x);
 }
 
+static const struct param log_download_params[] = {{"job_id", P_STR, true, NULL}};
+
 static void log_download(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"job_id", P_STR, true, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -140,6 +141,7 @@ static void log_download(struct http_req *r, void *arg)
 }
 
 const struct http_route api_joblog_routes[] = {
-    {"POST", "/v2/job/log/download", log_download, 0, 0, "All logs of a job as tar.gz"},
+    {"POST", "/v2/job/log/download", log_download, 0, 0, "All logs of a job as tar.gz",
+     DOC(TAKES_JSON(log_download_params), .media = "application/gzip")},
 };
 const size_t api_joblog_n_routes = ARRAY_LEN(api_joblog_routes);

@@ -15,10 +15,11 @@
 #define CLEAN_WAIT_MS 20000 /* for the end of a job that had to be stopped */
 #define CLEAN_LOOK_MS 100
 
+static const struct param job_timing_params[] = {{"job_id", P_STR, true, NULL}};
+
 static void job_timing(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"job_id", P_STR, true, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -124,10 +125,11 @@ static void look(struct clean *c)
 	db_submit(b, on_state, c);
 }
 
+static const struct param job_clean_params[] = {{"job_id", P_STR, true, NULL}};
+
 static void job_clean(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"job_id", P_STR, true, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -166,14 +168,15 @@ static void on_gc(const struct gc_result *res, void *arg)
 			      res->jobs, "partitions", res->partitions));
 }
 
+static const struct param server_gc_params[] = {
+    {"keep_days", P_INT, false, NULL, .min = 0, .max = 36500},
+    {"dry_run", P_BOOL, false, "false"},
+    {"limit", P_INT, false, "1000", .min = 1, .max = GC_JOBS_MAX},
+};
+
 static void server_gc(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"keep_days", P_INT, false, NULL},
-	    {"dry_run", P_BOOL, false, "false"},
-	    {"limit", P_INT, false, "1000"},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -189,19 +192,18 @@ static void server_gc(struct http_req *r, void *arg)
 		refuse(r, ERR_API_PARAMETER,
 		       "keep_days: say how many days jobs are kept after their end, since "
 		       "retention.jobs_days is 0");
-	else if (opts.keep_days < 0 || opts.keep_days > 36500)
-		refuse(r, ERR_API_PARAMETER, "keep_days: 0 to 36500");
-	else if (opts.limit < 1 || opts.limit > GC_JOBS_MAX)
-		refuse(r, ERR_API_PARAMETER, "limit: 1 to %d", GC_JOBS_MAX);
 	else
 		gc_run(n, &opts, on_gc, r);
 	json_decref(p);
 }
 
 const struct http_route api_lifecycle_routes[] = {
-    {"GET", "/v2/job/timing", job_timing, 0, 0, "How long each run of a job waited and ran"},
+    {"GET", "/v2/job/timing", job_timing, 0, 0, "How long each run of a job waited and ran",
+     DOC(TAKES_QUERY(job_timing_params), .data = "Timing")},
     {"POST", "/v2/job/clean", job_clean, 0, 0,
-     "Stop a job and delete what it has left at this site"},
-    {"POST", "/v2/server/gc", server_gc, 0, 0, "Delete old jobs and history"},
+     "Stop a job and delete what it has left at this site",
+     DOC(TAKES_JSON(job_clean_params), .header = "user_name")},
+    {"POST", "/v2/server/gc", server_gc, 0, 0, "Delete old jobs and history",
+     DOC(TAKES_JSON(server_gc_params), .data = "Cleanup")},
 };
 const size_t api_lifecycle_n_routes = ARRAY_LEN(api_lifecycle_routes);

@@ -193,15 +193,20 @@ const char *log_source_file(struct http_req *r, const json_t *p)
 	return NULL;
 }
 
+static const struct param log_read_params[] = {
+    {"job_id", P_STR, true, NULL},
+    {"log", P_STR, true, NULL},
+    {"role", P_STR, false, NULL},
+    {"party_id", P_STR, false, NULL},
+    {"task_name", P_STR, false, NULL},
+    {"attempt", P_INT, false, NULL, .min = 0, .max = INT32_MAX},
+    {"offset", P_INT, false, "0", .min = 0, .max = INT64_MAX},
+    {"wait_ms", P_INT, false, "0", .min = 0, .max = 30000},
+};
+
 static void log_read(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"job_id", P_STR, true, NULL},     {"log", P_STR, true, NULL},
-	    {"role", P_STR, false, NULL},      {"party_id", P_STR, false, NULL},
-	    {"task_name", P_STR, false, NULL}, {"attempt", P_INT, false, NULL},
-	    {"offset", P_INT, false, "0"},     {"wait_ms", P_INT, false, "0"},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -301,14 +306,15 @@ static void read_lines(struct http_req *r, struct buf path, int64_t begin, int64
 	offload(request_node(r)->base, work, lines_done, l);
 }
 
+static const struct param log_count_params[] = {
+    {"log_type", P_STR, true, NULL},   {"job_id", P_STR, true, NULL},
+    {"role", P_STR, false, NULL},      {"party_id", P_STR, false, NULL},
+    {"task_name", P_STR, false, NULL}, {"instance_id", P_STR, false, NULL},
+};
+
 static void log_count(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"log_type", P_STR, true, NULL},   {"job_id", P_STR, true, NULL},
-	    {"role", P_STR, false, NULL},      {"party_id", P_STR, false, NULL},
-	    {"task_name", P_STR, false, NULL}, {"instance_id", P_STR, false, NULL},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 	struct buf path = {0};
 	bool known;
 
@@ -323,15 +329,16 @@ static void log_count(struct http_req *r, void *arg)
 	json_decref(p);
 }
 
+static const struct param log_query_params[] = {
+    {"log_type", P_STR, true, NULL},   {"job_id", P_STR, true, NULL},
+    {"role", P_STR, true, NULL},       {"party_id", P_STR, true, NULL},
+    {"task_name", P_STR, false, NULL}, {"begin", P_INT, false, "1"},
+    {"end", P_INT, false, NULL},       {"instance_id", P_STR, false, NULL},
+};
+
 static void log_query(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"log_type", P_STR, true, NULL},   {"job_id", P_STR, true, NULL},
-	    {"role", P_STR, true, NULL},       {"party_id", P_STR, true, NULL},
-	    {"task_name", P_STR, false, NULL}, {"begin", P_INT, false, "1"},
-	    {"end", P_INT, false, NULL},       {"instance_id", P_STR, false, NULL},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 	struct buf path = {0};
 	bool known;
 
@@ -352,8 +359,12 @@ static void log_query(struct http_req *r, void *arg)
 }
 
 const struct http_route api_log_routes[] = {
-    {"GET", "/v2/log/read", log_read, 0, 0, "A log from an offset on, as it grows"},
-    {"GET", "/v2/log/count", log_count, 0, 0, "How many lines a log has"},
-    {"GET", "/v2/log/query", log_query, 0, 0, "Lines of a log by number"},
+    {"GET", "/v2/log/read", log_read, 0, 0, "A log from an offset on, as it grows",
+     DOC(TAKES_QUERY(log_read_params),
+	 .data = "{offset:integer text:string end:boolean attempt:integer}")},
+    {"GET", "/v2/log/count", log_count, 0, 0, "How many lines a log has",
+     DOC(TAKES_QUERY(log_count_params), .data = "integer")},
+    {"GET", "/v2/log/query", log_query, 0, 0, "Lines of a log by number",
+     DOC(TAKES_QUERY(log_query_params), .data = "{line_num:integer content:string}[]")},
 };
 const size_t api_log_n_routes = ARRAY_LEN(api_log_routes);

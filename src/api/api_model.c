@@ -133,28 +133,30 @@ static void export_to(struct http_req *r, json_t *p, const char *dir)
 	db_submit(b, on_rows, x);
 }
 
+static const struct param model_export_route_params[] = {
+    {"model_id", P_STR, true, NULL}, {"model_version", P_STR, true, NULL},
+    {"party_id", P_STR, true, NULL}, {"role", P_STR, true, NULL},
+    {"path", P_STR, true, NULL},
+};
+
 static void model_export_route(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"model_id", P_STR, true, NULL}, {"model_version", P_STR, true, NULL},
-	    {"party_id", P_STR, true, NULL}, {"role", P_STR, true, NULL},
-	    {"path", P_STR, true, NULL},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p != NULL)
 		export_to(r, p, js_str(p, "path", ""));
 }
 
+static const struct param model_migrate_params[] = {
+    {"model_id", P_STR, false, NULL}, {"model_version", P_STR, false, NULL},
+    {"party_id", P_STR, false, NULL}, {"role", P_STR, false, NULL},
+    {"dir_path", P_STR, false, NULL},
+};
+
 /* The client sends its arguments in the query; without any there is nothing to do. */
 static void model_migrate(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"model_id", P_STR, false, NULL}, {"model_version", P_STR, false, NULL},
-	    {"party_id", P_STR, false, NULL}, {"role", P_STR, false, NULL},
-	    {"dir_path", P_STR, false, NULL},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -163,13 +165,13 @@ static void model_migrate(struct http_req *r, void *arg)
 		reply_ok(r, NULL);
 		return;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(params); i++) {
-		if (json_object_get(p, params[i].name) != NULL)
+	for (size_t i = 0; i < ARRAY_LEN(model_migrate_params); i++) {
+		if (json_object_get(p, model_migrate_params[i].name) != NULL)
 			continue;
 		refuse(r, ERR_API_PARAMETER,
 		       "Invalid parameter: %s is missing: migrating writes the model of one party "
 		       "into dir_path",
-		       params[i].name);
+		       model_migrate_params[i].name);
 		json_decref(p);
 		return;
 	}
@@ -197,15 +199,16 @@ static void on_there(struct db_result *res, void *arg)
 	free(a);
 }
 
+static const struct param model_there_params[] = {
+    {"model_id", P_STR, false, NULL},
+    {"model_version", P_STR, false, NULL},
+    {"role", P_STR, false, NULL},
+    {"party_id", P_STR, false, NULL},
+};
+
 static void model_there(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"model_id", P_STR, false, NULL},
-	    {"model_version", P_STR, false, NULL},
-	    {"role", P_STR, false, NULL},
-	    {"party_id", P_STR, false, NULL},
-	};
-	json_t *p = REQUEST_PARAMS(r, http_req_json(r) != NULL ? IN_JSON : IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -240,14 +243,15 @@ static void on_deleted(struct db_result *res, void *arg)
 	free(a);
 }
 
+static const struct param model_delete_params[] = {
+    {"model_id", P_STR, true, NULL},   {"model_version", P_STR, true, NULL},
+    {"role", P_STR, false, NULL},      {"party_id", P_STR, false, NULL},
+    {"task_name", P_STR, false, NULL}, {"output_key", P_STR, false, NULL},
+};
+
 static void model_delete(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"model_id", P_STR, true, NULL},   {"model_version", P_STR, true, NULL},
-	    {"role", P_STR, false, NULL},      {"party_id", P_STR, false, NULL},
-	    {"task_name", P_STR, false, NULL}, {"output_key", P_STR, false, NULL},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -309,6 +313,10 @@ static void import_done(void *arg)
 	db_submit(b, on_imported, x);
 }
 
+/* The fields; model_import() checks them, in a thread of its own. */
+static const struct param model_import_params[] = {{"model_id", P_STR, true, NULL},
+						   {"model_version", P_STR, true, NULL}};
+
 static void model_import_route(struct http_req *r, void *arg)
 {
 	int fd = http_req_body_fd(r) >= 0 ? dup(http_req_body_fd(r)) : -1;
@@ -327,14 +335,20 @@ static void model_import_route(struct http_req *r, void *arg)
 
 const struct http_route api_model_routes[] = {
     {"POST", "/v2/model/export", model_export_route, 0, 0,
-     "Write a party's model into a zip file of the server"},
+     "Write a party's model into a zip file of the server",
+     DOC(TAKES_JSON(model_export_route_params))},
     {"POST", "/v2/model/import", model_import_route, HTTP_SPOOL_BODY, (size_t)IMPORT_MAX,
-     "Take over a model from a zip file"},
-    {"POST", "/v2/model/delete", model_delete, 0, 0, "Delete models by id and version"},
+     "Take over a model from a zip file", DOC(TAKES_FORM(model_import_params), .has_file = true)},
+    {"POST", "/v2/model/delete", model_delete, 0, 0, "Delete models by id and version",
+     DOC(TAKES_JSON(model_delete_params), .data = "{count:boolean}")},
     {"POST", "/v2/model/migrate", model_migrate, 0, 0,
-     "Write a party's model into a zip file in a directory of the server"},
-    {"POST", "/v2/model/load", model_there, 0, 0, "Whether a model is there"},
-    {"POST", "/v2/model/store", model_there, 0, 0, "Whether a model is there"},
-    {"POST", "/v2/model/restore", model_there, 0, 0, "Whether a model is there"},
+     "Write a party's model into a zip file in a directory of the server",
+     DOC(TAKES_QUERY(model_migrate_params))},
+    {"POST", "/v2/model/load", model_there, 0, 0, "Whether a model is there",
+     DOC(TAKES_EITHER(model_there_params))},
+    {"POST", "/v2/model/store", model_there, 0, 0, "Whether a model is there",
+     DOC(TAKES_EITHER(model_there_params))},
+    {"POST", "/v2/model/restore", model_there, 0, 0, "Whether a model is there",
+     DOC(TAKES_EITHER(model_there_params))},
 };
 const size_t api_model_n_routes = ARRAY_LEN(api_model_routes);

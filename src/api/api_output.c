@@ -32,9 +32,9 @@ static const struct param task_params[] = {TASK_PARAMS};
 static const char *const task_names[] = {"job_id", "role", "party_id", "task_name", "output_key"};
 
 /* One statement whose row is the answer. */
-static void simple(struct http_req *r, enum param_where where, enum db_stmt stmt, bool bare)
+static void simple(struct http_req *r, enum db_stmt stmt, bool bare)
 {
-	json_t *p = REQUEST_PARAMS(r, where, task_params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -49,27 +49,27 @@ static void simple(struct http_req *r, enum param_where where, enum db_stmt stmt
 
 static void metric_keys(struct http_req *r, void *arg)
 {
-	simple(r, IN_QUERY, Q_API_METRIC_KEYS, false);
+	simple(r, Q_API_METRIC_KEYS, false);
 }
 
 static void metric_query(struct http_req *r, void *arg)
 {
-	simple(r, IN_QUERY, Q_API_METRIC_QUERY, false);
+	simple(r, Q_API_METRIC_QUERY, false);
 }
 
 static void metric_delete(struct http_req *r, void *arg)
 {
-	simple(r, IN_JSON, Q_API_METRIC_DELETE, false);
+	simple(r, Q_API_METRIC_DELETE, false);
 }
 
 static void data_table(struct http_req *r, void *arg)
 {
-	simple(r, IN_QUERY, Q_API_OUTPUT_TABLES, true);
+	simple(r, Q_API_OUTPUT_TABLES, true);
 }
 
 static void data_display(struct http_req *r, void *arg)
 {
-	simple(r, IN_QUERY, Q_API_OUTPUT_DISPLAY, true);
+	simple(r, Q_API_OUTPUT_DISPLAY, true);
 }
 
 /* ---- routes that read files ---- */
@@ -176,7 +176,7 @@ static void on_models(struct db_result *res, void *arg)
 
 static void model_query(struct http_req *r, void *arg)
 {
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, task_params);
+	json_t *p = request_args(r);
 
 	if (p != NULL)
 		start(r, p, Q_API_OUTPUT_MODELS, ARRAY_LEN(task_params), on_models);
@@ -206,7 +206,7 @@ static void on_model_files(struct db_result *res, void *arg)
 
 static void model_download(struct http_req *r, void *arg)
 {
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, task_params);
+	json_t *p = request_args(r);
 
 	if (p != NULL)
 		start(r, p, Q_API_OUTPUT_MODELS, ARRAY_LEN(task_params), on_model_files);
@@ -232,7 +232,7 @@ static void on_models_deleted(struct db_result *res, void *arg)
 
 static void model_delete(struct http_req *r, void *arg)
 {
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, task_params);
+	json_t *p = request_args(r);
 
 	if (p != NULL)
 		start(r, p, Q_API_MODEL_DELETE, ARRAY_LEN(task_params), on_models_deleted);
@@ -267,24 +267,36 @@ static void on_data(struct db_result *res, void *arg)
 	output_free(o);
 }
 
+static const struct param data_download_params[] = {TASK_PARAMS,
+						    {"output_key", P_STR, false, NULL}};
+
 static void data_download(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {TASK_PARAMS, {"output_key", P_STR, false, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p != NULL)
-		start(r, p, Q_API_OUTPUT_DATA, ARRAY_LEN(params), on_data);
+		start(r, p, Q_API_OUTPUT_DATA, ARRAY_LEN(data_download_params), on_data);
 }
 
 const struct http_route api_output_routes[] = {
-    {"GET", "/v2/output/metric/key/query", metric_keys, 0, 0, "Names of a task's metrics"},
-    {"GET", "/v2/output/metric/query", metric_query, 0, 0, "Metrics of a task"},
-    {"POST", "/v2/output/metric/delete", metric_delete, 0, 0, "Delete the metrics of a task"},
-    {"GET", "/v2/output/model/query", model_query, 0, 0, "Models of a task as JSON"},
-    {"GET", "/v2/output/model/download", model_download, 0, 0, "Models of a task as tar"},
-    {"POST", "/v2/output/model/delete", model_delete, 0, 0, "Delete the models of a task"},
-    {"GET", "/v2/output/data/download", data_download, 0, 0, "Data of a task as tar.gz"},
-    {"GET", "/v2/output/data/table", data_table, 0, 0, "Names of a task's tables"},
-    {"GET", "/v2/output/data/display", data_display, 0, 0, "Sample rows of a task's tables"},
+    {"GET", "/v2/output/metric/key/query", metric_keys, 0, 0, "Names of a task's metrics",
+     DOC(TAKES_QUERY(task_params), .data = "MetricKey[]")},
+    {"GET", "/v2/output/metric/query", metric_query, 0, 0, "Metrics of a task",
+     DOC(TAKES_QUERY(task_params), .data = "Metric[]")},
+    {"POST", "/v2/output/metric/delete", metric_delete, 0, 0, "Delete the metrics of a task",
+     DOC(TAKES_JSON(task_params), .data = "boolean")},
+    {"GET", "/v2/output/model/query", model_query, 0, 0, "Models of a task as JSON",
+     DOC(TAKES_QUERY(task_params), .data = "any{}")},
+    {"GET", "/v2/output/model/download", model_download, 0, 0, "Models of a task as tar",
+     DOC(TAKES_QUERY(task_params), .media = "application/x-tar")},
+    {"POST", "/v2/output/model/delete", model_delete, 0, 0, "Delete the models of a task",
+     DOC(TAKES_JSON(task_params))},
+    {"GET", "/v2/output/data/download", data_download, 0, 0, "Data of a task as tar.gz",
+     DOC(TAKES_QUERY(data_download_params), .media = "application/gzip")},
+    {"GET", "/v2/output/data/table", data_table, 0, 0, "Names of a task's tables",
+     DOC(TAKES_QUERY(task_params), .data = "{namespace:string name:string}[]{}", .bare = true)},
+    {"GET", "/v2/output/data/display", data_display, 0, 0, "Sample rows of a task's tables",
+     DOC(TAKES_QUERY(task_params), .data = "{data:any[] metadata:object total:integer?}[]{}",
+	 .bare = true)},
 };
 const size_t api_output_n_routes = ARRAY_LEN(api_output_routes);

@@ -42,20 +42,17 @@ static void on_overview(struct db_result *res, void *arg)
 	reply_ok(r, all);
 }
 
+static const struct param overview_params[] = {
+    {"limit", P_INT, false, "20", .min = 1, .max = OVERVIEW_ROWS_MAX}};
+
 static void overview(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"limit", P_INT, false, "20"}};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
 	int64_t limit = js_int(p, "limit", OVERVIEW_ROWS);
 	json_decref(p);
-	if (limit < 1 || limit > OVERVIEW_ROWS_MAX) {
-		refuse(r, ERR_API_PARAMETER, "Invalid parameter: limit must be from 1 to %d",
-		       OVERVIEW_ROWS_MAX);
-		return;
-	}
 	struct db_batch *b = one_statement(r, Q_API_OVERVIEW);
 	db_int(b, limit);
 	db_add(b, Q_API_NODES);
@@ -286,7 +283,9 @@ static void doctor(struct http_req *r, void *arg)
 }
 
 const struct http_route api_overview_routes[] = {
-    {"GET", "/v2/server/overview", overview, 0, 0, "Nodes, resources and jobs as they are now"},
-    {"GET", "/v2/server/doctor", doctor, 0, 0, "What this node finds right and wrong"},
+    {"GET", "/v2/server/overview", overview, 0, 0, "Nodes, resources and jobs as they are now",
+     DOC(TAKES_QUERY(overview_params), .data = "Overview")},
+    {"GET", "/v2/server/doctor", doctor, 0, 0, "What this node finds right and wrong",
+     DOC(.data = "Findings")},
 };
 const size_t api_overview_n_routes = ARRAY_LEN(api_overview_routes);

@@ -16,11 +16,12 @@
 
 /* ---- roles ---- */
 
+static const struct param change_role_params[] = {{"app_id", P_STR, true, NULL},
+						  {"role", P_STR, true, NULL}};
+
 static void change_role(struct http_req *r, enum db_stmt stmt, const char *func)
 {
-	static const struct param params[] = {{"app_id", P_STR, true, NULL},
-					      {"role", P_STR, true, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -76,10 +77,11 @@ static void on_roles(struct db_result *res, void *arg)
 	reply_ok(r, all);
 }
 
+static const struct param role_of_app_params[] = {{"app_id", P_STR, true, NULL}};
+
 static void role_of_app(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"app_id", P_STR, true, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -245,12 +247,13 @@ static bool take_datasets(struct resource *q)
 	return true;
 }
 
+static const struct param change_resource_params[] = {{"party_id", P_STR, true, NULL},
+						      {"component", P_STR, false, NULL},
+						      {"dataset", P_LIST, false, NULL}};
+
 static void change_resource(struct http_req *r, bool grant)
 {
-	static const struct param params[] = {{"party_id", P_STR, true, NULL},
-					      {"component", P_STR, false, NULL},
-					      {"dataset", P_LIST, false, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 	struct resource *q;
 
 	if (p == NULL)
@@ -283,10 +286,11 @@ static void resource_delete(struct http_req *r, void *arg)
 	change_resource(r, false);
 }
 
+static const struct param resource_query_params[] = {{"party_id", P_STR, true, NULL}};
+
 static void resource_query(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"party_id", P_STR, true, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -298,41 +302,46 @@ static void resource_query(struct http_req *r, void *arg)
 
 /* ---- audit ---- */
 
+static const struct param audit_list_params[] = {
+    {"before", P_INT, false, NULL},
+    {"limit", P_INT, false, "100", .min = 1, .max = 1000},
+    {"app_id", P_STR, false, NULL},
+    {"contains", P_STR, false, NULL}};
+
 static void audit_list(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"before", P_INT, false, NULL},
-					      {"limit", P_INT, false, "100"},
-					      {"app_id", P_STR, false, NULL},
-					      {"contains", P_STR, false, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
-	if (js_int(p, "limit", 0) < 1 || js_int(p, "limit", 0) > 1000) {
-		refuse(r, ERR_API_PARAMETER, "limit: a number from 1 to 1000 is needed");
-	} else {
-		struct db_batch *b = one_statement(r, Q_AUDIT_LIST);
-		if (json_object_get(p, "before") != NULL)
-			db_int(b, js_int(p, "before", 0));
-		else
-			db_null(b);
-		db_int(b, js_int(p, "limit", 0));
-		db_text(b, js_str(p, "app_id", NULL));
-		db_text(b, js_str(p, "contains", NULL));
-		pass_data(r, b, ERR_OK, NULL);
-	}
+	struct db_batch *b = one_statement(r, Q_AUDIT_LIST);
+	if (json_object_get(p, "before") != NULL)
+		db_int(b, js_int(p, "before", 0));
+	else
+		db_null(b);
+	db_int(b, js_int(p, "limit", 0));
+	db_text(b, js_str(p, "app_id", NULL));
+	db_text(b, js_str(p, "contains", NULL));
+	pass_data(r, b, ERR_OK, NULL);
 	json_decref(p);
 }
 
 const struct http_route api_permission_routes[] = {
-    {"POST", "/v2/permission/grant", role_grant, 0, 0, "Give an app its role"},
-    {"POST", "/v2/permission/delete", role_delete, 0, 0, "Take a role from an app"},
-    {"GET", "/v2/permission/query", role_of_app, 0, 0, "What an app may do"},
-    {"GET", "/v2/permission/role/query", role_names, 0, 0, "The roles there are"},
+    {"POST", "/v2/permission/grant", role_grant, 0, 0, "Give an app its role",
+     DOC(TAKES_JSON(change_role_params), .data = "any")},
+    {"POST", "/v2/permission/delete", role_delete, 0, 0, "Take a role from an app",
+     DOC(TAKES_JSON(change_role_params), .data = "any")},
+    {"GET", "/v2/permission/query", role_of_app, 0, 0, "What an app may do",
+     DOC(TAKES_QUERY(role_of_app_params), .data = "string[][]{}")},
+    {"GET", "/v2/permission/role/query", role_names, 0, 0, "The roles there are",
+     DOC(.data = "string[]")},
     {"POST", "/v2/permission/resource/grant", resource_grant, 0, 0,
-     "Let jobs of a party use components and tables"},
-    {"POST", "/v2/permission/resource/delete", resource_delete, 0, 0, "Let them do so no longer"},
-    {"GET", "/v2/permission/resource/query", resource_query, 0, 0, "What jobs of a party may use"},
-    {"GET", "/v2/server/audit", audit_list, 0, 0, "Changes made through the API, newest first"},
+     "Let jobs of a party use components and tables", DOC(TAKES_JSON(change_resource_params))},
+    {"POST", "/v2/permission/resource/delete", resource_delete, 0, 0, "Let them do so no longer",
+     DOC(TAKES_JSON(change_resource_params))},
+    {"GET", "/v2/permission/resource/query", resource_query, 0, 0, "What jobs of a party may use",
+     DOC(TAKES_QUERY(resource_query_params), .data = "any")},
+    {"GET", "/v2/server/audit", audit_list, 0, 0, "Changes made through the API, newest first",
+     DOC(TAKES_QUERY(audit_list_params), .data = "AuditRow[]")},
 };
 const size_t api_permission_n_routes = ARRAY_LEN(api_permission_routes);

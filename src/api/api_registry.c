@@ -38,24 +38,23 @@ static bool names_fit(struct http_req *r, json_t *p)
 	return true;
 }
 
-static json_t *read_params(struct http_req *r, enum param_where where, const struct param *params,
-			   size_t n)
+static json_t *read_params(struct http_req *r)
 {
-	json_t *p = request_params(r, where, params, n);
+	json_t *p = request_args(r);
 
 	if (p == NULL || names_fit(r, p))
 		return p;
 	json_decref(p);
 	return NULL;
 }
-#define READ_PARAMS(r, where, table) read_params((r), (where), (table), ARRAY_LEN(table))
 
 /* ---- servers ---- */
 
+static const struct param server_query_params[] = {{"server_name", P_STR, true, NULL}};
+
 static void server_query(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"server_name", P_STR, true, NULL}};
-	json_t *p = READ_PARAMS(r, IN_QUERY, params);
+	json_t *p = read_params(r);
 
 	if (p == NULL)
 		return;
@@ -74,22 +73,21 @@ static bool host_fits(const char *host)
 			    "0123456789.-_:[]") == n;
 }
 
+static const struct param server_registry_params[] = {
+    {"server_name", P_STR, true, NULL},
+    {"host", P_STR, true, NULL},
+    {"port", P_INT, true, NULL, .min = 1, .max = 65535},
+    {"protocol", P_STR, false, "\"http\""},
+};
+
 static void server_registry(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"server_name", P_STR, true, NULL},
-	    {"host", P_STR, true, NULL},
-	    {"port", P_INT, true, NULL},
-	    {"protocol", P_STR, false, "\"http\""},
-	};
-	json_t *p = READ_PARAMS(r, IN_JSON, params);
+	json_t *p = read_params(r);
 
 	if (p == NULL)
 		return;
 	int64_t port = js_int(p, "port", 0);
-	if (port < 1 || port > 65535) {
-		refuse(r, ERR_API_PARAMETER, "Invalid parameter: port: 1 to 65535");
-	} else if (!host_fits(js_str(p, "host", ""))) {
+	if (!host_fits(js_str(p, "host", ""))) {
 		refuse(r, ERR_API_PARAMETER, "Invalid parameter: host: '%.100s' is no host",
 		       js_str(p, "host", ""));
 	} else {
@@ -116,10 +114,11 @@ static void on_deleted(struct db_result *res, void *arg)
 		    node_envelope(ERR_OK, db_affected(res, 0) > 0 ? "success" : "failed", NULL));
 }
 
+static const struct param server_delete_params[] = {{"server_name", P_STR, true, NULL}};
+
 static void server_delete(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"server_name", P_STR, true, NULL}};
-	json_t *p = READ_PARAMS(r, IN_JSON, params);
+	json_t *p = read_params(r);
 
 	if (p == NULL)
 		return;
@@ -194,12 +193,13 @@ static void server_query_all(struct http_req *r, void *arg)
 
 /* ---- services ---- */
 
+static const struct param service_query_params[] = {{"server_name", P_STR, true, NULL},
+						    {"service_name", P_STR, true, NULL}};
+
 static void service_query(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"server_name", P_STR, true, NULL},
-					      {"service_name", P_STR, true, NULL}};
 	static const char *const names[] = {"server_name", "service_name"};
-	json_t *p = READ_PARAMS(r, IN_QUERY, params);
+	json_t *p = read_params(r);
 
 	if (p == NULL)
 		return;
@@ -228,17 +228,18 @@ static void on_service(struct db_result *res, void *arg)
 	free(g);
 }
 
+static const struct param service_registry_params[] = {
+    {"server_name", P_STR, true, NULL}, {"service_name", P_STR, true, NULL},
+    {"uri", P_STR, true, NULL},         {"method", P_STR, false, "\"POST\""},
+    {"params", P_DICT, false, "{}"},    {"data", P_DICT, false, "{}"},
+    {"headers", P_DICT, false, "{}"},   {"protocol", P_STR, false, "\"http\""},
+};
+
 static void service_registry(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"server_name", P_STR, true, NULL}, {"service_name", P_STR, true, NULL},
-	    {"uri", P_STR, true, NULL},         {"method", P_STR, false, "\"POST\""},
-	    {"params", P_DICT, false, "{}"},    {"data", P_DICT, false, "{}"},
-	    {"headers", P_DICT, false, "{}"},   {"protocol", P_STR, false, "\"http\""},
-	};
 	static const char *const names[] = {"server_name", "service_name", "uri", "method",
 					    "protocol"};
-	json_t *p = READ_PARAMS(r, IN_JSON, params);
+	json_t *p = read_params(r);
 
 	if (p == NULL)
 		return;
@@ -252,18 +253,19 @@ static void service_registry(struct http_req *r, void *arg)
 	g->p = p;
 	struct db_batch *b = one_statement(r, Q_API_SERVICE_SET);
 	bind_texts(b, p, names, ARRAY_LEN(names));
-	db_json(b, json_object_get(p, "params"));
+	db_json(b, json_object_get(p, "service_registry_params"));
 	db_json(b, json_object_get(p, "data"));
 	db_json(b, json_object_get(p, "headers"));
 	db_submit(b, on_service, g);
 }
 
+static const struct param service_delete_params[] = {{"server_name", P_STR, true, NULL},
+						     {"service_name", P_STR, true, NULL}};
+
 static void service_delete(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"server_name", P_STR, true, NULL},
-					      {"service_name", P_STR, true, NULL}};
 	static const char *const names[] = {"server_name", "service_name"};
-	json_t *p = READ_PARAMS(r, IN_JSON, params);
+	json_t *p = read_params(r);
 
 	if (p == NULL)
 		return;
@@ -275,13 +277,19 @@ static void service_delete(struct http_req *r, void *arg)
 
 const struct http_route api_registry_routes[] = {
     {"GET", "/v2/server/query/all", server_query_all, 0, 0,
-     "The configuration without secrets, and registered servers"},
-    {"GET", "/v2/server/query", server_query, 0, 0, "A registered server"},
-    {"POST", "/v2/server/registry", server_registry, 0, 0, "Register a server"},
-    {"POST", "/v2/server/delete", server_delete, 0, 0, "Forget a server and its services"},
-    {"GET", "/v2/server/service/query", service_query, 0, 0, "A service of a registered server"},
+     "The configuration without secrets, and registered servers", DOC(.data = "any{}")},
+    {"GET", "/v2/server/query", server_query, 0, 0, "A registered server",
+     DOC(TAKES_QUERY(server_query_params), .data = "Server")},
+    {"POST", "/v2/server/registry", server_registry, 0, 0, "Register a server",
+     DOC(TAKES_JSON(server_registry_params),
+	 .data = "{server_name:string host:string port:integer protocol:string}")},
+    {"POST", "/v2/server/delete", server_delete, 0, 0, "Forget a server and its services",
+     DOC(TAKES_JSON(server_delete_params))},
+    {"GET", "/v2/server/service/query", service_query, 0, 0, "A service of a registered server",
+     DOC(TAKES_QUERY(service_query_params), .data = "Service")},
     {"POST", "/v2/server/service/registry", service_registry, 0, 0,
-     "Register a service of a server"},
-    {"POST", "/v2/server/service/delete", service_delete, 0, 0, "Forget a service"},
+     "Register a service of a server", DOC(TAKES_JSON(service_registry_params))},
+    {"POST", "/v2/server/service/delete", service_delete, 0, 0, "Forget a service",
+     DOC(TAKES_JSON(service_delete_params))},
 };
 const size_t api_registry_n_routes = ARRAY_LEN(api_registry_routes);

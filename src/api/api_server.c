@@ -46,7 +46,7 @@ static const char *const provider_names[] = {"name", "device", "version", "provi
 
 static void provider_query(struct http_req *r, void *arg)
 {
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, provider_params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -177,17 +177,18 @@ static void on_registered(struct db_result *res, void *arg)
 			node_envelope(ERR_OK, created ? "create success" : "update success", NULL));
 }
 
+static const struct param provider_register_route_params[] = {
+    {"name", P_STR, true, NULL},
+    {"device", P_STR, true, NULL},
+    {"version", P_STR, true, NULL},
+    {"metadata", P_DICT, true, NULL},
+    {"protocol", P_STR, false, "\"fate\""},
+    {"components_description", P_DICT, false, NULL},
+};
+
 static void provider_register_route(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"name", P_STR, true, NULL},
-	    {"device", P_STR, true, NULL},
-	    {"version", P_STR, true, NULL},
-	    {"metadata", P_DICT, true, NULL},
-	    {"protocol", P_STR, false, "\"fate\""},
-	    {"components_description", P_DICT, false, NULL},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 	struct err e = {0};
 
 	if (p == NULL)
@@ -228,7 +229,7 @@ static void on_deleted(struct db_result *res, void *arg)
 
 static void provider_delete(struct http_req *r, void *arg)
 {
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, provider_params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -364,17 +365,25 @@ static void metrics(struct http_req *r, void *arg)
 }
 
 const struct http_route api_server_routes[] = {
-    {"GET", "/v2/server/fateflow", fateflow, 0, 0, "The nodes that are alive, as FATE lists them"},
-    {"GET", "/v2/server/nodes", nodes, 0, 0, "The nodes of the site"},
-    {"GET", "/v2/server/resources", resources, 0, 0, "Cores and memory, and who holds them"},
-    {"GET", "/v2/component/list", component_list, 0, 0,
-     "Descriptions of the registered components"},
-    {"GET", "/v2/provider/query", provider_query, 0, 0, "Registered providers"},
+    {"GET", "/v2/server/fateflow", fateflow, 0, 0, "The nodes that are alive, as FATE lists them",
+     DOC(.data = "Instance{}")},
+    {"GET", "/v2/server/nodes", nodes, 0, 0, "The nodes of the site", DOC(.data = "Node[]")},
+    {"GET", "/v2/server/resources", resources, 0, 0, "Cores and memory, and who holds them",
+     DOC(.data = "Engine[]")},
+    {"GET", "/v2/component/list", component_list, 0, 0, "Descriptions of the registered components",
+     DOC(.data = "object{}")},
+    {"GET", "/v2/provider/query", provider_query, 0, 0, "Registered providers",
+     DOC(TAKES_QUERY(provider_params), .data = "Provider[]")},
     {"POST", "/v2/provider/register", provider_register_route, 0, 4 << 20,
-     "Tell the site of components and the program that has them"},
-    {"POST", "/v2/provider/delete", provider_delete, 0, 0, "Forget providers"},
-    {"GET", "/livez", livez, 0, 0, "Whether the process runs"},
-    {"GET", "/readyz", readyz, 0, 0, "Whether the node can work"},
-    {"GET", "/metrics", metrics, 0, 0, "Figures for Prometheus"},
+     "Tell the site of components and the program that has them",
+     DOC(TAKES_JSON(provider_register_route_params))},
+    {"POST", "/v2/provider/delete", provider_delete, 0, 0, "Forget providers",
+     DOC(TAKES_JSON(provider_params), .data = "boolean")},
+    {"GET", "/livez", livez, 0, 0, "Whether the process runs",
+     DOC(.media = "text/plain; charset=utf-8")},
+    {"GET", "/readyz", readyz, 0, 0, "Whether the node can work",
+     DOC(.media = "text/plain; charset=utf-8", .unready = true)},
+    {"GET", "/metrics", metrics, 0, 0, "Figures for Prometheus",
+     DOC(.media = "text/plain; version=0.0.4", .unready = true)},
 };
 const size_t api_server_n_routes = ARRAY_LEN(api_server_routes);

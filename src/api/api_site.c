@@ -75,12 +75,13 @@ static bool url_fits(const char *url)
 	return true;
 }
 
+static const struct param route_add_params[] = {{"party_id", P_STR, true, NULL},
+						{"url", P_STR, true, NULL}};
+
 static void route_add(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"party_id", P_STR, true, NULL},
-					      {"url", P_STR, true, NULL}};
 	static const char *const names[] = {"party_id", "url"};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -116,10 +117,11 @@ static void on_removed(struct db_result *res, void *arg)
 		reply_ok(r, NULL);
 }
 
+static const struct param route_remove_params[] = {{"party_id", P_STR, true, NULL}};
+
 static void route_remove(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"party_id", P_STR, true, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -314,10 +316,11 @@ static void on_route(struct db_result *res, void *arg)
 	call(c);
 }
 
+static const struct param site_check_params[] = {{"party_id", P_STR, true, NULL}};
+
 static void site_check(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"party_id", P_STR, true, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -344,10 +347,15 @@ static void site_check(struct http_req *r, void *arg)
 }
 
 const struct http_route api_site_routes[] = {
-    {"GET", "/v2/site/info/query", site_info, 0, 0, "The party id of this site"},
-    {"GET", "/v2/site/route/list", route_list, 0, 0, "Routes to other sites"},
-    {"POST", "/v2/site/route/add", route_add, 0, 0, "Set the route to a party"},
-    {"POST", "/v2/site/route/remove", route_remove, 0, 0, "Remove the route to a party"},
-    {"GET", "/v2/site/check", site_check, 0, 0, "Try the way to a party step by step"},
+    {"GET", "/v2/site/info/query", site_info, 0, 0, "The party id of this site",
+     DOC(.data = "{party_id:string}")},
+    {"GET", "/v2/site/route/list", route_list, 0, 0, "Routes to other sites",
+     DOC(.data = "Route[]")},
+    {"POST", "/v2/site/route/add", route_add, 0, 0, "Set the route to a party",
+     DOC(TAKES_JSON(route_add_params))},
+    {"POST", "/v2/site/route/remove", route_remove, 0, 0, "Remove the route to a party",
+     DOC(TAKES_JSON(route_remove_params))},
+    {"GET", "/v2/site/check", site_check, 0, 0, "Try the way to a party step by step",
+     DOC(TAKES_QUERY(site_check_params), .data = "RouteCheck")},
 };
 const size_t api_site_n_routes = ARRAY_LEN(api_site_routes);

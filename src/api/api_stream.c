@@ -433,27 +433,32 @@ static void open_stream(struct http_req *r, json_t *p, const char *from, const c
 	ask(s);
 }
 
+static const struct param job_stream_params[] = {
+    {"job_id", P_STR, true, NULL}, {"after", P_INT, false, "0", .min = 0, .max = INT64_MAX}};
+
 static void job_stream(struct http_req *r, void *arg)
 {
 	static const struct source job = {ask_job, got_job};
-	static const struct param params[] = {{"job_id", P_STR, true, NULL},
-					      {"after", P_INT, false, "0"}};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p != NULL)
 		open_stream(r, p, "after", NULL, &job);
 }
 
+static const struct param log_stream_params[] = {
+    {"job_id", P_STR, true, NULL},
+    {"log", P_STR, true, NULL},
+    {"role", P_STR, false, NULL},
+    {"party_id", P_STR, false, NULL},
+    {"task_name", P_STR, false, NULL},
+    {"attempt", P_INT, false, NULL, .min = 0, .max = INT32_MAX},
+    {"offset", P_INT, false, "0", .min = 0, .max = INT64_MAX},
+};
+
 static void log_stream(struct http_req *r, void *arg)
 {
 	static const struct source log = {ask_log, got_log};
-	static const struct param params[] = {
-	    {"job_id", P_STR, true, NULL},     {"log", P_STR, true, NULL},
-	    {"role", P_STR, false, NULL},      {"party_id", P_STR, false, NULL},
-	    {"task_name", P_STR, false, NULL}, {"attempt", P_INT, false, NULL},
-	    {"offset", P_INT, false, "0"},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -464,15 +469,18 @@ static void log_stream(struct http_req *r, void *arg)
 		json_decref(p);
 }
 
+static const struct param metric_stream_params[] = {
+    {"job_id", P_STR, true, NULL},
+    {"role", P_STR, true, NULL},
+    {"party_id", P_STR, true, NULL},
+    {"task_name", P_STR, true, NULL},
+    {"after", P_INT, false, "0", .min = 0, .max = INT64_MAX},
+};
+
 static void metric_stream(struct http_req *r, void *arg)
 {
 	static const struct source metrics = {ask_metrics, got_metrics};
-	static const struct param params[] = {
-	    {"job_id", P_STR, true, NULL},   {"role", P_STR, true, NULL},
-	    {"party_id", P_STR, true, NULL}, {"task_name", P_STR, true, NULL},
-	    {"after", P_INT, false, "0"},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p != NULL)
 		open_stream(r, p, "after", NULL, &metrics);
@@ -480,9 +488,13 @@ static void metric_stream(struct http_req *r, void *arg)
 
 const struct http_route api_stream_routes[] = {
     {"GET", "/v2/job/events/stream", job_stream, 0, 0,
-     "History and progress of a job as server-sent events"},
-    {"GET", "/v2/log/stream", log_stream, 0, 0, "A log as server-sent events"},
+     "History and progress of a job as server-sent events",
+     DOC(TAKES_QUERY(job_stream_params), .media = "text/event-stream", .header = "Last-Event-ID")},
+    {"GET", "/v2/log/stream", log_stream, 0, 0, "A log as server-sent events",
+     DOC(TAKES_QUERY(log_stream_params), .media = "text/event-stream", .header = "Last-Event-ID")},
     {"GET", "/v2/output/metric/stream", metric_stream, 0, 0,
-     "Metrics of a task as server-sent events"},
+     "Metrics of a task as server-sent events",
+     DOC(TAKES_QUERY(metric_stream_params), .media = "text/event-stream",
+	 .header = "Last-Event-ID")},
 };
 const size_t api_stream_n_routes = ARRAY_LEN(api_stream_routes);

@@ -17,12 +17,13 @@
 
 static const char *const names[] = {"namespace", "name", "path"};
 
+static const struct param table_query_params[] = {{"namespace", P_STR, true, NULL},
+						  {"name", P_STR, true, NULL},
+						  {"display", P_BOOL, false, "false"}};
+
 static void table_query(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"namespace", P_STR, true, NULL},
-					      {"name", P_STR, true, NULL},
-					      {"display", P_BOOL, false, "false"}};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -77,11 +78,12 @@ static void on_deleted(struct db_result *res, void *arg)
 	free(d);
 }
 
+static const struct param table_delete_params[] = {{"namespace", P_STR, true, NULL},
+						   {"name", P_STR, true, NULL}};
+
 static void table_delete(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"namespace", P_STR, true, NULL},
-					      {"name", P_STR, true, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -95,12 +97,12 @@ static void table_delete(struct http_req *r, void *arg)
 
 /* ---- bind ---- */
 
+static const struct param bind_path_params[] = {
+    {"namespace", P_STR, true, NULL}, {"name", P_STR, true, NULL}, {"path", P_STR, true, NULL}};
+
 static void bind_path(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"namespace", P_STR, true, NULL},
-					      {"name", P_STR, true, NULL},
-					      {"path", P_STR, true, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -121,9 +123,11 @@ static void bind_path(struct http_req *r, void *arg)
 }
 
 const struct http_route api_table_routes[] = {
-    {"GET", "/v2/table/query", table_query, 0, 0, "A table's size, schema and place"},
-    {"POST", "/v2/table/delete", table_delete, 0, 0, "Delete a table"},
+    {"GET", "/v2/table/query", table_query, 0, 0, "A table's size, schema and place",
+     DOC(TAKES_QUERY(table_query_params), .data = "Table")},
+    {"POST", "/v2/table/delete", table_delete, 0, 0, "Delete a table",
+     DOC(TAKES_JSON(table_delete_params))},
     {"POST", "/v2/table/bind/path", bind_path, 0, 0,
-     "Give a directory of the server a table's name"},
+     "Give a directory of the server a table's name", DOC(TAKES_JSON(bind_path_params))},
 };
 const size_t api_table_n_routes = ARRAY_LEN(api_table_routes);

@@ -30,16 +30,17 @@ static bool split_task_id(json_t *p)
 	return fits;
 }
 
+static const struct param task_query_params[] = {
+    {"job_id", P_STR, false, NULL},       {"role", P_STR, false, NULL},
+    {"party_id", P_STR, false, NULL},     {"status", P_STR, false, NULL},
+    {"task_name", P_STR, false, NULL},    {"task_id", P_STR, false, NULL},
+    {"task_version", P_INT, false, NULL},
+};
+
 static void task_query(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"job_id", P_STR, false, NULL},       {"role", P_STR, false, NULL},
-	    {"party_id", P_STR, false, NULL},     {"status", P_STR, false, NULL},
-	    {"task_name", P_STR, false, NULL},    {"task_id", P_STR, false, NULL},
-	    {"task_version", P_INT, false, NULL},
-	};
 	static const char *const names[] = {"job_id", "role", "party_id", "status", "task_name"};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -58,34 +59,36 @@ static void task_query(struct http_req *r, void *arg)
 	json_decref(p);
 }
 
+static const struct param task_list_params[] = {
+    {"limit", P_INT, false, "0", .min = 0, .max = 100000},
+    {"page", P_INT, false, "0", .min = 0, .max = 10000000},
+    {"job_id", P_STR, false, NULL},
+    {"role", P_STR, false, NULL},
+    {"party_id", P_STR, false, NULL},
+    {"task_name", P_STR, false, NULL},
+};
+
 static void task_list(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"limit", P_INT, false, "0"},     {"page", P_INT, false, "0"},
-	    {"job_id", P_STR, false, NULL},   {"role", P_STR, false, NULL},
-	    {"party_id", P_STR, false, NULL}, {"task_name", P_STR, false, NULL},
-	};
 	static const char *const names[] = {"job_id", "role", "party_id", "task_name"};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
 	int64_t limit = js_int(p, "limit", 0);
 	int64_t page = js_int(p, "page", 0);
-	if (limit < 0 || limit > 100000 || page < 0 || page > 10000000) {
-		refuse(r, ERR_API_PARAMETER, "limit is 0 to 100000, page is not negative");
-	} else {
-		struct db_batch *b = one_statement(r, Q_API_TASK_LIST);
-		bind_texts(b, p, names, ARRAY_LEN(names));
-		db_int(b, limit);
-		db_int(b, page > 1 ? limit * (page - 1) : 0);
-		pass_data(r, b, ERR_TASK_NOT_FOUND, NO_TASK);
-	}
+	struct db_batch *b = one_statement(r, Q_API_TASK_LIST);
+	bind_texts(b, p, names, ARRAY_LEN(names));
+	db_int(b, limit);
+	db_int(b, page > 1 ? limit * (page - 1) : 0);
+	pass_data(r, b, ERR_TASK_NOT_FOUND, NO_TASK);
 	json_decref(p);
 }
 
 const struct http_route api_task_routes[] = {
-    {"GET", "/v2/job/task/query", task_query, 0, 0, "Tasks at this site, latest attempts"},
-    {"GET", "/v2/job/task/list/query", task_list, 0, 0, "Page through the tasks at this site"},
+    {"GET", "/v2/job/task/query", task_query, 0, 0, "Tasks at this site, latest attempts",
+     DOC(TAKES_QUERY(task_query_params), .data = "Task[]")},
+    {"GET", "/v2/job/task/list/query", task_list, 0, 0, "Page through the tasks at this site",
+     DOC(TAKES_QUERY(task_list_params), .data = "{count:integer data:Task[]}")},
 };
 const size_t api_task_n_routes = ARRAY_LEN(api_task_routes);

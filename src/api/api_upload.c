@@ -73,66 +73,41 @@ static bool on_file(const void *data, size_t len, void *arg, struct err *e)
 
 /* ---- the fields, by the rules of all parameters ---- */
 
+static const struct param upload_params[] = {
+    {"head", P_BOOL, true, NULL},
+    {"partitions", P_INT, true, NULL, .min = 1, .max = 1000000},
+    {"meta", P_STR, true, NULL}, /* a JSON object */
+    {"extend_sid", P_BOOL, false, "false"},
+    {"namespace", P_STR, false, NULL},
+    {"name", P_STR, false, NULL},
+};
+const struct http_doc api_upload_doc = {TAKES_FORM(upload_params), .has_file = true,
+					.data = "{name:string? namespace:string?}",
+					.has_job_id = true};
+
 static void refuse_field(struct upload *u, const char *field, const char *text)
 {
-	json_t *v = node_envelope(ERR_API_PARAMETER, "Invalid request.",
-				  json_pack("{s:{s:[s]}}", "form", field, text));
-
-	json_object_set_new(v, "request_id", json_string(http_req_id(u->r)));
-	http_reply_json(u->r, 200, v);
+	reply_wrong_field(u->r, field, text);
 	upload_free(u, true);
 }
 
-static bool to_bool(const char *s, bool *out)
+static json_t *meta_of(const json_t *f)
 {
-	static const char *const yes[] = {"true", "t", "on", "y", "yes", "1"};
-	static const char *const no[] = {"false", "f", "off", "n", "no", "0"};
-
-	for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
-		if (strcasecmp(s, yes[i]) == 0 || strcasecmp(s, no[i]) == 0) {
-			*out = strcasecmp(s, yes[i]) == 0;
-			return true;
-		}
-	}
-	return false;
-}
-
-static const char *wrong_field(const json_t *f, struct upload_job *job, const char **text)
-{
-	const char *missing = "Missing data for required field.";
-	const char *meta = js_str(f, "meta", NULL);
+	const char *text = js_str(f, "meta", "");
 	struct err e;
+	json_t *meta = js_parse(text, strlen(text), &js_limits_default, &e);
 
-	*text = missing;
-	if (js_str(f, "head", NULL) == NULL)
-		return "head";
-	if (js_str(f, "partitions", NULL) == NULL)
-		return "partitions";
-	if (meta == NULL)
-		return "meta";
-	*text = "Not a valid boolean.";
-	if (!to_bool(js_str(f, "head", ""), &job->head))
-		return "head";
-	if (!to_bool(js_str(f, "extend_sid", "false"), &job->extend_sid))
-		return "extend_sid";
-	*text = "Not a valid integer.";
-	if (!str_to_i64(js_str(f, "partitions", ""), &job->partitions) || job->partitions < 1 ||
-	    job->partitions > 1000000)
-		return "partitions";
-	*text = "Not a JSON object.";
-	job->meta = js_parse(meta, strlen(meta), &js_limits_default, &e);
-	if (!json_is_object(job->meta)) {
-		json_decref(job->meta);
-		return "meta";
-	}
+	if (json_is_object(meta))
+		return meta;
+	json_decref(meta);
 	return NULL;
 }
 
 static void submit(struct upload *u)
 {
 	struct upload_job job = {.file = u->path, .is_temp_file = true, .transform = true};
-	const json_t *f = multipart_fields(u->form);
-	const char *text;
+	const char *field, *why;
+	json_t *f;
 	struct err e;
 
 	if (!multipart_has_file(u->form)) {
@@ -140,22 +115,33 @@ static void submit(struct upload *u)
 		give_up(u, &e);
 		return;
 	}
-	const char *wrong = wrong_field(f, &job, &text);
-	if (wrong != NULL) {
-		refuse_field(u, wrong, text);
+	f = request_fields(u->r, multipart_fields(u->form), &field, &why);
+	if (f == NULL) {
+		refuse_field(u, field, why);
 		return;
 	}
+	job.meta = meta_of(f);
+	if (job.meta == NULL) {
+		json_decref(f);
+		refuse_field(u, "meta", "Not a JSON object.");
+		return;
+	}
+	job.head = js_bool(f, "head", true);
+	job.extend_sid = js_bool(f, "extend_sid", false);
+	job.partitions = js_int(f, "partitions", 1);
 	job.namespace_ = js_str(f, "namespace", NULL);
 	job.name = js_str(f, "name", NULL);
 	if (close(u->out) != 0) {
 		u->out = -1;
 		json_decref(job.meta);
+		json_decref(f);
 		(void)err_set(&e, ERR_IO, "the uploaded file cannot be kept: %s", strerror(errno));
 		give_up(u, &e);
 		return;
 	}
 	u->out = -1;
 	local_job_upload(u->r, &job);
+	json_decref(f);
 	upload_free(u, false);
 }
 

@@ -446,13 +446,15 @@ static void on_known(struct db_result *res, void *arg)
 	free(w);
 }
 
+static const struct param api_job_why_params[] = {
+    {"job_id", P_STR, true, NULL},
+    {"task_name", P_STR, false, NULL},
+};
+const struct http_doc api_why_doc = {TAKES_QUERY(api_job_why_params), .data = "Why"};
+
 void api_job_why(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"job_id", P_STR, true, NULL},
-	    {"task_name", P_STR, false, NULL},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;

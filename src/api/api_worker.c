@@ -149,13 +149,13 @@ static bool metrics_fit(struct http_req *r, const json_t *list)
 	return true;
 }
 
+static const struct param metric_save_params[] = {{"execution_id", P_STR, true, NULL},
+						  {"data", P_LIST, false, "[]"}};
+
 static void metric_save(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"execution_id", P_STR, true, NULL},
-					      {"data", P_LIST, false, "[]"}};
 	const char *in_path = http_req_part(r, "execution_id");
-	json_t *p = in_path != NULL ? request_params(r, IN_JSON, params + 1, 1)
-				    : REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -183,14 +183,15 @@ static void add_status(struct call *c, struct db_batch *b, int64_t run_no)
 	db_text(b, error);
 }
 
+static const struct param task_status_params[] = {
+    {"execution_id", P_STR, true, NULL},
+    {"status", P_STR, true, NULL},
+    {"error", P_STR, false, NULL},
+};
+
 static void task_status(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"execution_id", P_STR, true, NULL},
-	    {"status", P_STR, true, NULL},
-	    {"error", P_STR, false, NULL},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p != NULL)
 		authorised(r, p, js_str(p, "execution_id", ""), add_status);
@@ -254,17 +255,18 @@ static bool tracking_fits(struct http_req *r, const json_t *p)
 	return true;
 }
 
+static const struct param tracking_save_params[] = {
+    {"execution_id", P_STR, true, NULL}, {"meta_data", P_DICT, true, NULL},
+    {"uri", P_STR, true, NULL},          {"output_key", P_STR, true, NULL},
+    {"namespace", P_STR, true, NULL},    {"name", P_STR, true, NULL},
+    {"overview", P_DICT, true, NULL},    {"partitions", P_INT, false, "1"},
+    {"source", P_DICT, true, NULL},      {"data_type", P_STR, true, NULL},
+    {"index", P_INT, true, NULL},
+};
+
 static void tracking_save(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"execution_id", P_STR, true, NULL}, {"meta_data", P_DICT, true, NULL},
-	    {"uri", P_STR, true, NULL},          {"output_key", P_STR, true, NULL},
-	    {"namespace", P_STR, true, NULL},    {"name", P_STR, true, NULL},
-	    {"overview", P_DICT, true, NULL},    {"partitions", P_INT, false, "1"},
-	    {"source", P_DICT, true, NULL},      {"data_type", P_STR, true, NULL},
-	    {"index", P_INT, true, NULL},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -274,18 +276,19 @@ static void tracking_save(struct http_req *r, void *arg)
 		authorised(r, p, js_str(p, "execution_id", ""), add_tracking);
 }
 
+static const struct param do_tracking_query_params[] = {
+    {"job_id", P_STR, false, NULL},     {"role", P_STR, false, NULL},
+    {"party_id", P_STR, false, NULL},   {"task_name", P_STR, false, NULL},
+    {"output_key", P_STR, false, NULL}, {"namespace", P_STR, false, NULL},
+    {"name", P_STR, false, NULL},
+};
+
 static void do_tracking_query(struct http_req *r)
 {
-	static const struct param params[] = {
-	    {"job_id", P_STR, false, NULL},     {"role", P_STR, false, NULL},
-	    {"party_id", P_STR, false, NULL},   {"task_name", P_STR, false, NULL},
-	    {"output_key", P_STR, false, NULL}, {"namespace", P_STR, false, NULL},
-	    {"name", P_STR, false, NULL},
-	};
 	static const char *const of_task[] = {"job_id", "role", "party_id", "task_name",
 					      "output_key"};
 	static const char *const named[] = {"namespace", "name"};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 	struct db_batch *b;
 
 	if (p == NULL)
@@ -359,16 +362,17 @@ static void on_model(struct db_result *res, void *arg)
 	call_free(c);
 }
 
+static const struct param do_model_download_params[] = {
+    {"model_id", P_STR, true, NULL},  {"model_version", P_STR, true, NULL},
+    {"role", P_STR, true, NULL},      {"party_id", P_STR, true, NULL},
+    {"task_name", P_STR, true, NULL}, {"output_key", P_STR, true, NULL},
+};
+
 static void do_model_download(struct http_req *r)
 {
-	static const struct param params[] = {
-	    {"model_id", P_STR, true, NULL},  {"model_version", P_STR, true, NULL},
-	    {"role", P_STR, true, NULL},      {"party_id", P_STR, true, NULL},
-	    {"task_name", P_STR, true, NULL}, {"output_key", P_STR, true, NULL},
-	};
 	static const char *const names[] = {"model_id", "model_version", "role",
 					    "party_id", "task_name",     "output_key"};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -394,15 +398,20 @@ static void model_download(struct http_req *r, void *arg)
 
 const struct http_route api_worker_routes[] = {
     {"POST", "/v2/worker/metric/save/{execution_id}", metric_save, 0, 0,
-     "Metrics of a running task"},
-    {"POST", "/v2/worker/metric/save", metric_save, 0, 0, "Metrics of a running task"},
-    {"POST", "/v2/worker/task/status", task_status, 0, 0, "What a component says of its end"},
+     "Metrics of a running task",
+     DOC(.where = IN_JSON, .params = metric_save_params + 1, .n_params = 1)},
+    {"POST", "/v2/worker/metric/save", metric_save, 0, 0, "Metrics of a running task",
+     DOC(TAKES_JSON(metric_save_params))},
+    {"POST", "/v2/worker/task/status", task_status, 0, 0, "What a component says of its end",
+     DOC(TAKES_JSON(task_status_params))},
     {"POST", "/v2/worker/data/tracking/save", tracking_save, 0, 0,
-     "Data that a running task has written"},
+     "Data that a running task has written", DOC(TAKES_JSON(tracking_save_params))},
     {"GET", "/v2/worker/data/tracking/query", tracking_query, 0, 0,
-     "Data of a task, or a table by name"},
+     "Data of a task, or a table by name",
+     DOC(TAKES_QUERY(do_tracking_query_params), .data = "TrackedData[]")},
     {"POST", "/v2/worker/model/save", worker_model_save, HTTP_SPOOL_BODY, MODEL_MAX_BYTES,
-     "Keep a model of a running task"},
-    {"GET", "/v2/worker/model/download", model_download, 0, 0, "A model of any job as tar"},
+     "Keep a model of a running task", &worker_model_doc},
+    {"GET", "/v2/worker/model/download", model_download, 0, 0, "A model of any job as tar",
+     DOC(TAKES_QUERY(do_model_download_params), .media = "application/x-tar")},
 };
 const size_t api_worker_n_routes = ARRAY_LEN(api_worker_routes);

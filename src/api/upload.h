@@ -5,5 +5,6 @@
 #include "net/http.h"
 
 void api_upload_file(struct http_req *r, void *arg);
+extern const struct http_doc api_upload_doc;
 
 #endif

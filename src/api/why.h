@@ -5,5 +5,6 @@
 #include "net/http.h"
 
 void api_job_why(struct http_req *r, void *arg);
+extern const struct http_doc api_why_doc;
 
 #endif

@@ -15,5 +15,6 @@ MUST_CHECK bool worker_token_fits(struct http_req *r, const char *hash);
 void worker_reads(struct http_req *r, void (*go)(struct http_req *r));
 
 void worker_model_save(struct http_req *r, void *arg); /* worker_model.c */
+extern const struct http_doc worker_model_doc;
 
 #endif

@@ -162,22 +162,30 @@ static void on_run(struct db_result *res, void *arg)
 }
 
 /* The whole form is there. */
+static const struct param save_params[] = {
+    {"model_id", P_STR, true, NULL},     {"model_version", P_STR, true, NULL},
+    {"execution_id", P_STR, true, NULL}, {"output_key", P_STR, true, NULL},
+    {"type_name", P_STR, true, NULL},
+};
+const struct http_doc worker_model_doc = {TAKES_FORM(save_params), .has_file = true};
+
 static void check(struct save *s)
 {
-	static const char *const names[] = {"model_id", "model_version", "execution_id",
-					    "output_key", "type_name"};
 	const char *id = field(s, "execution_id");
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		const char *v = js_str(multipart_fields(s->form), names[i], NULL);
-		if (v != NULL && str_is_name(v, i == 2 ? 300 : 100))
-			continue;
-		json_t *a = node_envelope(ERR_API_PARAMETER, "Invalid request.",
-					  json_pack("{s:{s:[s]}}", "form", names[i],
-						    v == NULL ? "Missing data for required field."
-							      : "Not a valid name."));
-		json_object_set_new(a, "request_id", json_string(http_req_id(s->r)));
-		http_reply_json(s->r, 200, a);
+	const char *wrong, *why;
+	json_t *p = request_fields(s->r, multipart_fields(s->form), &wrong, &why);
+
+	for (size_t i = 0; p != NULL && i < ARRAY_LEN(save_params); i++) {
+		wrong = save_params[i].name;
+		why = "Not a valid name.";
+		if (!str_is_name(js_str(p, wrong, ""), str_eq(wrong, "execution_id") ? 300 : 100))
+			break;
+		wrong = NULL;
+	}
+	json_decref(p);
+	if (wrong != NULL) {
+		reply_wrong_field(s->r, wrong, why);
 		save_free(s);
 		return;
 	}

@@ -223,41 +223,135 @@ static int fetch(struct http_req *r, enum param_where where, const struct param 
 	return (*out = coerce_json(p, v)) != NULL ? 1 : -1;
 }
 
-json_t *request_params(struct http_req *r, enum param_where where, const struct param *params,
-		       size_t n)
+static bool has_word(const char *words, const char *s)
 {
-	const char *place = where == IN_JSON ? "json" : "querystring";
-	json_t *body = where == IN_JSON ? http_req_json(r) : NULL;
+	size_t n = strlen(s);
+
+	for (const char *w = words; *w != '\0'; w += strspn(w, " ")) {
+		size_t len = strcspn(w, " ");
+		if (len == n && memcmp(w, s, n) == 0)
+			return true;
+		w += len;
+	}
+	return false;
+}
+
+/* Whether a value of the right type is one that is wanted; else *why says what is. */
+static bool in_bounds(const struct param *p, const json_t *v, char *why, size_t size)
+{
+	if (p->type == P_INT && p->max != 0 &&
+	    (json_integer_value(v) < p->min || json_integer_value(v) > p->max))
+		snprintf(why, size, "%lld to %lld", (long long)p->min, (long long)p->max);
+	else if (p->type == P_STR && p->max != 0 &&
+		 (json_string_length(v) < (size_t)p->min || json_string_length(v) > (size_t)p->max))
+		snprintf(why, size, "%lld to %lld bytes", (long long)p->min, (long long)p->max);
+	else if (p->type == P_STR && p->among != NULL && !has_word(p->among, json_string_value(v)))
+		snprintf(why, size, "one of %s", p->among);
+	else
+		return true;
+	return false;
+}
+
+static const char *place_of(enum param_where where)
+{
+	return where == IN_JSON ? "json" : where == IN_FORM ? "form" : "querystring";
+}
+
+/* A bad body is answered here. *body is borrowed. */
+static bool body_of(struct http_req *r, json_t **body)
+{
 	const char *why;
 
-	if (where == IN_JSON && http_req_bad_json(r, &why)) {
+	*body = http_req_json(r);
+	if (http_req_bad_json(r, &why)) {
 		reply_code(r, ERR_SERVER,
 			   "<BadRequest '400: Bad Request'>: the body is not JSON: %s", why);
-		return NULL;
+		return false;
 	}
-	if (body != NULL && !json_is_object(body)) {
-		refuse(r, place, "_schema", "Invalid input type.");
-		return NULL;
+	if (*body != NULL && !json_is_object(*body)) {
+		refuse(r, "json", "_schema", "Invalid input type.");
+		return false;
 	}
-	json_t *out = json_object();
-	for (size_t i = 0; i < n; i++) {
+	return true;
+}
+
+json_t *request_args(struct http_req *r)
+{
+	const struct http_doc *doc = http_req_route(r)->doc;
+	enum param_where where = doc->where;
+	json_t *body = NULL;
+	json_t *out;
+	const char *why;
+	char bounds[256];
+
+	if (where == IN_EITHER)
+		where = http_req_json(r) != NULL ? IN_JSON : IN_QUERY;
+	if (where == IN_JSON && !body_of(r, &body))
+		return NULL;
+	out = json_object();
+	for (size_t i = 0; i < doc->n_params; i++) {
+		const struct param *p = &doc->params[i];
 		json_t *v = NULL;
-		int got = fetch(r, where, &params[i], body, &v, &why);
-		if (got == 0 && params[i].required) {
+		int got = fetch(r, where, p, body, &v, &why);
+		if (got == 0 && p->required) {
 			got = -1;
 			why = "Missing data for required field.";
 		}
 		if (got < 0) {
-			refuse(r, place, params[i].name, why);
+			refuse(r, place_of(where), p->name, why);
+		} else if (got > 0 && !in_bounds(p, v, bounds, sizeof(bounds))) {
+			reply_code(r, ERR_API_PARAMETER, "Invalid parameter: %s: %s", p->name,
+				   bounds);
+			json_decref(v);
+			got = -1;
+		}
+		if (got < 0) {
 			json_decref(out);
 			return NULL;
 		}
-		if (got == 0 && params[i].def != NULL)
-			v = json_loads(params[i].def, JSON_DECODE_ANY, NULL);
+		if (got == 0 && p->def != NULL)
+			v = json_loads(p->def, JSON_DECODE_ANY, NULL);
 		if (v != NULL)
-			json_object_set_new(out, params[i].name, v);
+			json_object_set_new(out, p->name, v);
 	}
 	return out;
+}
+
+json_t *request_fields(const struct http_req *r, const json_t *texts, const char **field,
+		       const char **why)
+{
+	const struct http_doc *doc = http_req_route(r)->doc;
+	static char bounds[256]; /* lives until the next call */
+	json_t *out = json_object();
+
+	for (size_t i = 0; i < doc->n_params; i++) {
+		const struct param *p = &doc->params[i];
+		const char *s = json_string_value(json_object_get(texts, p->name));
+		json_t *v = s != NULL ? coerce_text(p, s) : NULL;
+		*field = p->name;
+		*why = NULL;
+		if (s == NULL && p->required)
+			*why = "Missing data for required field.";
+		else if (s != NULL && v == NULL)
+			*why = wrong_type_text(p->type);
+		else if (v != NULL && !in_bounds(p, v, bounds, sizeof(bounds)))
+			*why = bounds;
+		if (*why != NULL) {
+			json_decref(v);
+			json_decref(out);
+			return NULL;
+		}
+		if (s == NULL && p->def != NULL)
+			v = json_loads(p->def, JSON_DECODE_ANY, NULL);
+		if (v != NULL)
+			json_object_set_new(out, p->name, v);
+	}
+	return out;
+}
+
+void reply_wrong_field(struct http_req *r, const char *field, const char *why)
+{
+	refuse(r, "form", field, why);
 }
 
 bool request_speaks_for(struct http_req *r, const char *party_id)

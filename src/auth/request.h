@@ -22,20 +22,51 @@ enum param_type {
 	P_LIST /* of dicts or strings */,
 	P_STR_LIST
 };
-enum param_where { IN_JSON, IN_QUERY };
+/* IN_EITHER: a JSON body when there is one, else the query. */
+enum param_where { IN_JSON, IN_QUERY, IN_FORM, IN_EITHER };
 
 struct param {
 	const char *name;
 	enum param_type type;
 	bool required;
 	const char *def; /* as JSON text; NULL: absent when not given */
+	/* P_INT: of the value; P_STR: of its bytes. Checked when max is not 0. */
+	int64_t min, max;
+	const char *among; /* P_STR: the only values, with spaces between; NULL: any */
 };
 
-/* A new object with the checked values under their names, or NULL: the request has been answered
- * with 5001 and must not be touched any more. */
-MUST_CHECK json_t *request_params(struct http_req *r, enum param_where where,
-				  const struct param *params, size_t n);
-#define REQUEST_PARAMS(r, where, table) request_params((r), (where), (table), ARRAY_LEN(table))
+/*
+ * What a route takes and answers, once for the checks and for the OpenAPI document
+ * (src/api/openapi.h says how types are written).
+ */
+struct http_doc {
+	enum param_where where;
+	const struct param *params;
+	size_t n_params;
+	const char *header; /* read besides; NULL: none */
+	const char *data;   /* type of "data" on success; NULL: there is none */
+	const char *media;  /* what success is when it is not JSON; NULL: JSON */
+	bool bare;          /* success is the data alone, without an envelope */
+	bool has_job_id;    /* success names the job it has made */
+	bool has_file;      /* IN_FORM: with a part "file" */
+	bool may_be_empty;  /* success may be 204 */
+	bool unready;       /* 503 when the node cannot work */
+};
+#define DOC(...)            (&(const struct http_doc){__VA_ARGS__})
+#define TAKES_QUERY(table)  .where = IN_QUERY, .params = (table), .n_params = ARRAY_LEN(table)
+#define TAKES_JSON(table)   .where = IN_JSON, .params = (table), .n_params = ARRAY_LEN(table)
+#define TAKES_FORM(table)   .where = IN_FORM, .params = (table), .n_params = ARRAY_LEN(table)
+#define TAKES_EITHER(table) .where = IN_EITHER, .params = (table), .n_params = ARRAY_LEN(table)
+
+/* The route's parameters: a new object with the checked values under their names, or NULL: the
+ * request has been answered with 5001 and must not be touched any more. */
+MUST_CHECK json_t *request_args(struct http_req *r);
+/* The same of the fields of a form, which are texts. On NULL nothing was answered: *field is wrong
+ * in the way *why says. */
+MUST_CHECK json_t *request_fields(const struct http_req *r, const json_t *texts, const char **field,
+				  const char **why);
+/* Answers 5001 for one field of a form. */
+void reply_wrong_field(struct http_req *r, const char *field, const char *why);
 
 /* Answers. data is stolen; NULL leaves "data" out. */
 void reply_ok(struct http_req *r, json_t *data);

@@ -48,7 +48,11 @@ struct http_route {
 	unsigned flags;
 	size_t max_body_bytes; /* 0: the server's default */
 	const char *summary;   /* one line, for the OpenAPI document */
+	/* What it takes and answers (auth/request.h); not read in this layer. May be NULL. */
+	const struct http_doc *doc;
 };
+/* Tables leave out the members at the end that they do not need. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
 struct http_server_opts {
 	const char *listen;  /* "127.0.0.1:9380", "[::1]:0", "unix:/path" */
@@ -85,6 +89,7 @@ const char *http_req_query(const struct http_req *r,
 size_t http_req_query_count(const struct http_req *r);
 void http_req_query_at(const struct http_req *r, size_t i, const char **key, const char **value);
 const char *http_req_part(const struct http_req *r, const char *name); /* value of "{name}" */
+const struct http_route *http_req_route(const struct http_req *r);     /* NULL in not_found */
 json_t *http_req_json(
     const struct http_req *r); /* borrowed; NULL when the body is absent or not JSON type */
 const char *http_req_body(const struct http_req *r, size_t *len);

@@ -186,6 +186,11 @@ const char *http_req_method(const struct http_req *r)
 	return http_parser_method(&r->parser);
 }
 
+const struct http_route *http_req_route(const struct http_req *r)
+{
+	return r->route;
+}
+
 const char *http_req_path(const struct http_req *r)
 {
 	return buf_str(&r->target.path);

@@ -276,14 +276,15 @@ static void park(struct inbox *in, struct http_req *r, int64_t seq, int64_t time
 	evtimer_add(in->timer, &tv);
 }
 
+static const struct param handle_pop_params[] = {
+    {"execution_id", P_STR, true, NULL},   {"from_role", P_STR, true, NULL},
+    {"from_party", P_STR, true, NULL},     {"seq", P_INT, true, NULL},
+    {"timeout_ms", P_INT, false, "30000"},
+};
+
 static void handle_pop(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"execution_id", P_STR, true, NULL},   {"from_role", P_STR, true, NULL},
-	    {"from_party", P_STR, true, NULL},     {"seq", P_INT, true, NULL},
-	    {"timeout_ms", P_INT, false, "30000"},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 	struct mailbox *b = p == NULL ? NULL : channel_authenticate(r);
 
 	if (b == NULL) {
@@ -348,8 +349,10 @@ void channel_fail_parked(struct channel *c, const char *party_id, const struct e
 
 const struct http_route channel_worker_routes[] = {
     {"POST", "/v2/worker/channel/push", channel_handle_push, HTTP_RAW_BODY, CHANNEL_FRAME_MAX,
-     "A frame to another party of the task"},
+     "A frame to another party of the task", &channel_push_doc},
     {"GET", "/v2/worker/channel/pop", handle_pop, 0, 0,
-     "The next frame from another party of the task"},
+     "The next frame from another party of the task",
+     DOC(TAKES_QUERY(handle_pop_params), .media = "application/octet-stream",
+	 .may_be_empty = true)},
 };
 const size_t channel_worker_n_routes = ARRAY_LEN(channel_worker_routes);

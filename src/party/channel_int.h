@@ -85,6 +85,7 @@ const struct channel_party *channel_find_party(const struct mailbox *b, const ch
 					       const char *party_id);
 
 http_handler channel_handle_push; /* channel_push.c */
+extern const struct http_doc channel_push_doc;
 
 /* A parked pop fails: the sender's site cannot be reached. */
 void channel_fail_parked(struct channel *c, const char *party_id, const struct err *e);

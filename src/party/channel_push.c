@@ -303,14 +303,16 @@ static bool tag_fits(const char *tag)
 	return true;
 }
 
+static const struct param channel_handle_push_params[] = {
+    {"execution_id", P_STR, true, NULL}, {"to_role", P_STR, true, NULL},
+    {"to_party", P_STR, true, NULL},     {"tag", P_STR, true, NULL},
+    {"seq", P_INT, true, NULL},          {"more", P_BOOL, false, "false"},
+};
+const struct http_doc channel_push_doc = {TAKES_QUERY(channel_handle_push_params)};
+
 void channel_handle_push(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"execution_id", P_STR, true, NULL}, {"to_role", P_STR, true, NULL},
-	    {"to_party", P_STR, true, NULL},     {"tag", P_STR, true, NULL},
-	    {"seq", P_INT, true, NULL},          {"more", P_BOOL, false, "false"},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 	struct mailbox *b = p == NULL ? NULL : channel_authenticate(r);
 	const struct channel_party *to;
 
@@ -342,18 +344,20 @@ void channel_handle_push(struct http_req *r, void *arg)
 	json_decref(p);
 }
 
+static const struct param channel_handle_peer_push_params[] = {
+    {"job_id", P_STR, true, NULL},    {"task_name", P_STR, true, NULL},
+    {"attempt", P_INT, true, NULL},   {"src_role", P_STR, true, NULL},
+    {"src_party", P_STR, true, NULL}, {"dst_role", P_STR, true, NULL},
+    {"dst_party", P_STR, true, NULL}, {"tag", P_STR, true, NULL},
+    {"seq", P_INT, true, NULL},       {"more", P_BOOL, false, "false"},
+    {"hop", P_INT, false, "0"},
+};
+const struct http_doc channel_peer_push_doc = {TAKES_QUERY(channel_handle_peer_push_params)};
+
 void channel_handle_peer_push(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"job_id", P_STR, true, NULL},    {"task_name", P_STR, true, NULL},
-	    {"attempt", P_INT, true, NULL},   {"src_role", P_STR, true, NULL},
-	    {"src_party", P_STR, true, NULL}, {"dst_role", P_STR, true, NULL},
-	    {"dst_party", P_STR, true, NULL}, {"tag", P_STR, true, NULL},
-	    {"seq", P_INT, true, NULL},       {"more", P_BOOL, false, "false"},
-	    {"hop", P_INT, false, "0"},
-	};
 	struct node *n = request_node(r);
-	json_t *p = REQUEST_PARAMS(r, IN_QUERY, params);
+	json_t *p = request_args(r);
 	struct frame_in f = {0};
 	struct err e = {0};
 

@@ -263,13 +263,16 @@ static void on_peer_answer(json_t *answer, void *arg)
 		http_reply_json(r, 200, answer);
 }
 
+static const struct param control_handle_scheduler_params[] = {{"job_id", P_STR, true, NULL},
+							       {"all", P_BOOL, false, "false"},
+							       {"from", P_STR, false, NULL},
+							       {"parameters", P_DICT, false, NULL}};
+const struct http_doc control_scheduler_doc = {TAKES_JSON(control_handle_scheduler_params),
+					       .data = "{tasks?:integer status?:string}"};
+
 void control_handle_scheduler(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"job_id", P_STR, true, NULL},
-					      {"all", P_BOOL, false, "false"},
-					      {"from", P_STR, false, NULL},
-					      {"parameters", P_DICT, false, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;
@@ -402,13 +405,16 @@ static void on_again_scheduler(struct db_result *res, void *arg)
 	again_free(a);
 }
 
+static const struct param control_handle_partner_rerun_params[] = {
+    {"job_id", P_STR, true, NULL},   {"role", P_STR, true, NULL},
+    {"party_id", P_STR, true, NULL}, {"attempt", P_INT, true, NULL},
+    {"dag", P_DICT, false, NULL},    {"attempts", P_DICT, false, NULL}};
+const struct http_doc control_rerun_doc = {TAKES_JSON(control_handle_partner_rerun_params),
+					   .header = "X-Norn-Key"};
+
 void control_handle_partner_rerun(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"job_id", P_STR, true, NULL},   {"role", P_STR, true, NULL},
-	    {"party_id", P_STR, true, NULL}, {"attempt", P_INT, true, NULL},
-	    {"dag", P_DICT, false, NULL},    {"attempts", P_DICT, false, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 	struct again *a;
 	struct db_batch *b;
 

@@ -27,7 +27,9 @@ void control_job(struct node *n, const struct control_opts *opts, control_cb *cb
 
 /* POST /v2/partner/job/rerun. */
 void control_handle_partner_rerun(struct http_req *r, void *arg);
+extern const struct http_doc control_rerun_doc;
 /* POST /v2/scheduler/job/rerun, suspend and resume: only for the site of the job's initiator. */
 void control_handle_scheduler(struct http_req *r, void *arg);
+extern const struct http_doc control_scheduler_doc;
 
 #endif

@@ -50,8 +50,6 @@ struct request;
 
 struct command {
 	const char *path;
-	const struct param *params;
-	size_t n_params;
 	bool unknown_is_ok; /* a job that was never created here has nothing to stop */
 	bool wakes_exec;
 	void (*add)(struct request *q, struct db_batch *b);
@@ -265,28 +263,19 @@ static void reply_collect(struct request *q, const struct db_result *res)
 }
 
 static const struct command commands[] = {
-    {"/v2/partner/job/resource/apply", reserve_params, ARRAY_LEN(reserve_params), false, false,
-     add_reserve, reply_reserve},
-    {"/v2/partner/job/resource/return", j3, ARRAY_LEN(j3), true, false, add_return, NULL},
-    {"/v2/partner/job/start", j3, ARRAY_LEN(j3), false, false, add_start, reply_start},
-    {"/v2/partner/job/status/update", job_status_params, ARRAY_LEN(job_status_params), true, true,
-     add_job_status, NULL},
-    {"/v2/partner/job/update", progress_params, ARRAY_LEN(progress_params), false, false,
-     add_progress, NULL},
-    {"/v2/partner/job/stop", job_stop_params, ARRAY_LEN(job_stop_params), true, true,
-     add_job_status, NULL},
-    {"/v2/partner/task/start", t5, ARRAY_LEN(t5), false, true, add_task_start, reply_task_start},
-    {"/v2/partner/task/stop", task_stop_params, ARRAY_LEN(task_stop_params), true, true,
-     add_task_stop, NULL},
-    {"/v2/partner/task/collect", t5, ARRAY_LEN(t5), false, false, add_collect, reply_collect},
-    {"/v2/partner/task/resource/apply", t5, ARRAY_LEN(t5), false, false, add_collect,
-     reply_task_cores},
-    {"/v2/partner/task/resource/return", t5, ARRAY_LEN(t5), true, false, add_collect,
-     reply_task_cores},
-    {"/v2/partner/task/status/update", task_status_params, ARRAY_LEN(task_status_params), false,
-     true, add_task_status, reply_task_status},
-    {"/v2/partner/task/rerun", task_rerun_params, ARRAY_LEN(task_rerun_params), true, false,
-     add_task_rerun, NULL},
+    {"/v2/partner/job/resource/apply", false, false, add_reserve, reply_reserve},
+    {"/v2/partner/job/resource/return", true, false, add_return, NULL},
+    {"/v2/partner/job/start", false, false, add_start, reply_start},
+    {"/v2/partner/job/status/update", true, true, add_job_status, NULL},
+    {"/v2/partner/job/update", false, false, add_progress, NULL},
+    {"/v2/partner/job/stop", true, true, add_job_status, NULL},
+    {"/v2/partner/task/start", false, true, add_task_start, reply_task_start},
+    {"/v2/partner/task/stop", true, true, add_task_stop, NULL},
+    {"/v2/partner/task/collect", false, false, add_collect, reply_collect},
+    {"/v2/partner/task/resource/apply", false, false, add_collect, reply_task_cores},
+    {"/v2/partner/task/resource/return", true, false, add_collect, reply_task_cores},
+    {"/v2/partner/task/status/update", false, true, add_task_status, reply_task_status},
+    {"/v2/partner/task/rerun", true, false, add_task_rerun, NULL},
 };
 
 /* ---- the common way of a command ---- */
@@ -403,7 +392,7 @@ static void handle_command(struct http_req *r, void *arg)
 		reply_code(r, ERR_SERVER, "<NotFound '404: Not Found'>");
 		return;
 	}
-	p = request_params(r, IN_JSON, cmd->params, cmd->n_params);
+	p = request_args(r);
 	if (p == NULL)
 		return;
 	q = mem_zalloc(sizeof(*q));
@@ -512,14 +501,15 @@ static void on_catalog(json_t *providers, const struct err *why, void *arg)
 	free(c);
 }
 
+static const struct param handle_create_params[] = {{"dag", P_DICT, true, NULL},
+						    {"schema_version", P_STR, true, NULL},
+						    J3,
+						    {"kind", P_STR, false, "\"fate\""},
+						    {"user_name", P_STR, false, NULL}};
+
 static void handle_create(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"dag", P_DICT, true, NULL},
-					      {"schema_version", P_STR, true, NULL},
-					      J3,
-					      {"kind", P_STR, false, "\"fate\""},
-					      {"user_name", P_STR, false, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 	json_t *payload;
 	struct creating *c;
 
@@ -547,30 +537,37 @@ static void handle_ping(struct http_req *r, void *arg)
 			      n->conf->site_name));
 }
 
-#define COMMAND(path, text)                                                                        \
+#define COMMAND(path, text, takes, answers)                                                        \
 	{                                                                                          \
-		"POST", path, handle_command, 0, 0, text                                           \
+		"POST", path, handle_command, 0, 0, text,                                          \
+		    DOC(TAKES_JSON(takes), .data = (answers), .header = "X-Norn-Key")              \
 	}
 
 const struct http_route partner_routes[] = {
-    {"GET", "/v2/partner/ping", handle_ping, 0, 0, "Party ids, version and clock of this site"},
-    {"POST", "/v2/partner/job/create", handle_create, 0, 64 << 20, "Create a job for one party"},
-    COMMAND("/v2/partner/job/resource/apply", "Reserve the job's cores and memory"),
-    COMMAND("/v2/partner/job/resource/return", "Give them back"),
-    COMMAND("/v2/partner/job/start", "The job runs"),
-    COMMAND("/v2/partner/job/status/update", "The job is over"),
-    COMMAND("/v2/partner/job/update", "Progress of the job"),
-    COMMAND("/v2/partner/job/stop", "Stop what still runs of the job"),
+    {"GET", "/v2/partner/ping", handle_ping, 0, 0, "Party ids, version and clock of this site",
+     DOC(.data = "{parties:string[] version:string now_ms:integer site:string}")},
+    {"POST", "/v2/partner/job/create", handle_create, 0, 64 << 20, "Create a job for one party",
+     DOC(TAKES_JSON(handle_create_params))},
+    COMMAND("/v2/partner/job/resource/apply", "Reserve the job's cores and memory", reserve_params,
+	    NULL),
+    COMMAND("/v2/partner/job/resource/return", "Give them back", j3, NULL),
+    COMMAND("/v2/partner/job/start", "The job runs", j3, NULL),
+    COMMAND("/v2/partner/job/status/update", "The job is over", job_status_params, NULL),
+    COMMAND("/v2/partner/job/update", "Progress of the job", progress_params, NULL),
+    COMMAND("/v2/partner/job/stop", "Stop what still runs of the job", job_stop_params, NULL),
     {"POST", "/v2/partner/job/rerun", control_handle_partner_rerun, 0, 64 << 20,
-     "The job runs once more"},
-    COMMAND("/v2/partner/task/start", "Start the party's process of a task"),
-    COMMAND("/v2/partner/task/stop", "The task is over; stop what still runs"),
-    COMMAND("/v2/partner/task/collect", "Status of the party's process"),
-    COMMAND("/v2/partner/task/resource/apply", "Whether the task may use the job's cores"),
-    COMMAND("/v2/partner/task/resource/return", "The task uses them no more"),
-    COMMAND("/v2/partner/task/status/update", "Status of the task over all parties"),
-    COMMAND("/v2/partner/task/rerun", "A new attempt of the task"),
+     "The job runs once more", &control_rerun_doc},
+    COMMAND("/v2/partner/task/start", "Start the party's process of a task", t5, NULL),
+    COMMAND("/v2/partner/task/stop", "The task is over; stop what still runs", task_stop_params,
+	    NULL),
+    COMMAND("/v2/partner/task/collect", "Status of the party's process", t5, "object"),
+    COMMAND("/v2/partner/task/resource/apply", "Whether the task may use the job's cores", t5,
+	    NULL),
+    COMMAND("/v2/partner/task/resource/return", "The task uses them no more", t5, NULL),
+    COMMAND("/v2/partner/task/status/update", "Status of the task over all parties",
+	    task_status_params, NULL),
+    COMMAND("/v2/partner/task/rerun", "A new attempt of the task", task_rerun_params, NULL),
     {"POST", "/v2/partner/channel/push", channel_handle_peer_push, HTTP_RAW_BODY, CHANNEL_FRAME_MAX,
-     "A frame for a running component"},
+     "A frame for a running component", &channel_peer_push_doc},
 };
 const size_t partner_n_routes = ARRAY_LEN(partner_routes);

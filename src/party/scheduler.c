@@ -52,14 +52,15 @@ static void bind_optional_int(struct db_batch *b, const json_t *p, const char *k
 		db_null(b);
 }
 
+static const struct param handle_report_params[] = {
+    {"job_id", P_STR, true, NULL},       {"role", P_STR, true, NULL},
+    {"party_id", P_STR, true, NULL},     {"task_id", P_STR, true, NULL},
+    {"task_version", P_INT, true, NULL}, {"status", P_STR, true, NULL},
+};
+
 static void handle_report(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"job_id", P_STR, true, NULL},       {"role", P_STR, true, NULL},
-	    {"party_id", P_STR, true, NULL},     {"task_id", P_STR, true, NULL},
-	    {"task_version", P_INT, true, NULL}, {"status", P_STR, true, NULL},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 	struct report *q;
 	struct db_batch *b;
 	const char *task_id;
@@ -156,11 +157,12 @@ static void on_stop_allowed(struct db_result *res, void *arg)
 	report_free(q);
 }
 
+static const struct param handle_stop_params[] = {{"job_id", P_STR, true, NULL},
+						  {"stop_status", P_STR, false, "\"canceled\""}};
+
 static void handle_stop(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"job_id", P_STR, true, NULL},
-					      {"stop_status", P_STR, false, "\"canceled\""}};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 	struct report *q;
 	struct db_batch *b;
 	const char *status;
@@ -189,11 +191,12 @@ static void handle_stop(struct http_req *r, void *arg)
 	db_submit(b, on_stop_allowed, q);
 }
 
+static const struct param handle_wake_params[] = {{"job_id", P_STR, true, NULL}};
+
 /* Resources were released at a party of a job that waits for some. Only a hint. */
 static void handle_wake(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {{"job_id", P_STR, true, NULL}};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 	struct report *q;
 	struct db_batch *b;
 
@@ -210,15 +213,18 @@ static void handle_wake(struct http_req *r, void *arg)
 
 const struct http_route scheduler_routes[] = {
     {"POST", "/v2/scheduler/job/create", submit_handle_scheduler_create, 0, 64 << 20,
-     "Submit a job that this site schedules"},
-    {"POST", "/v2/scheduler/job/stop", handle_stop, 0, 0, "Stop a job that this site schedules"},
+     "Submit a job that this site schedules", &submit_scheduler_doc},
+    {"POST", "/v2/scheduler/job/stop", handle_stop, 0, 0, "Stop a job that this site schedules",
+     DOC(TAKES_JSON(handle_stop_params))},
     {"POST", "/v2/scheduler/job/wake", handle_wake, 0, 0,
-     "Resources were released: try the job again"},
-    {"POST", "/v2/scheduler/job/rerun", control_handle_scheduler, 0, 0, "Run a job again"},
+     "Resources were released: try the job again", DOC(TAKES_JSON(handle_wake_params))},
+    {"POST", "/v2/scheduler/job/rerun", control_handle_scheduler, 0, 0, "Run a job again",
+     &control_scheduler_doc},
     {"POST", "/v2/scheduler/job/suspend", control_handle_scheduler, 0, 0,
-     "Start nothing new of a job"},
+     "Start nothing new of a job", &control_scheduler_doc},
     {"POST", "/v2/scheduler/job/resume", control_handle_scheduler, 0, 0,
-     "Go on with a suspended job"},
-    {"POST", "/v2/scheduler/task/report", handle_report, 0, 0, "Status of a party's process"},
+     "Go on with a suspended job", &control_scheduler_doc},
+    {"POST", "/v2/scheduler/task/report", handle_report, 0, 0, "Status of a party's process",
+     DOC(TAKES_JSON(handle_report_params))},
 };
 const size_t scheduler_n_routes = ARRAY_LEN(scheduler_routes);

@@ -473,17 +473,20 @@ static void on_scheduled(json_t *answer, void *arg)
 	http_reply_json(arg, 200, answer);
 }
 
+static const struct param submit_handle_scheduler_create_params[] = {
+    {"dag", P_DICT, true, NULL},
+    {"schema_version", P_STR, true, NULL},
+    {"kind", P_STR, false, "\"fate\""},
+    {"user_name", P_STR, false, NULL},
+    {"idempotency_key", P_STR, false, NULL},
+    {"plan", P_BOOL, false, "false"},
+};
+const struct http_doc submit_scheduler_doc = {TAKES_JSON(submit_handle_scheduler_create_params),
+					      .data = "Submitted", .has_job_id = true};
+
 void submit_handle_scheduler_create(struct http_req *r, void *arg)
 {
-	static const struct param params[] = {
-	    {"dag", P_DICT, true, NULL},
-	    {"schema_version", P_STR, true, NULL},
-	    {"kind", P_STR, false, "\"fate\""},
-	    {"user_name", P_STR, false, NULL},
-	    {"idempotency_key", P_STR, false, NULL},
-	    {"plan", P_BOOL, false, "false"},
-	};
-	json_t *p = REQUEST_PARAMS(r, IN_JSON, params);
+	json_t *p = request_args(r);
 
 	if (p == NULL)
 		return;

@@ -30,5 +30,6 @@ void submit_job(struct node *n, const json_t *root, const struct submit_opts *op
 /* POST /v2/scheduler/job/create of another site: body {dag, schema_version, kind} and optional
  * user_name, idempotency_key, plan. The caller must speak for the initiator. */
 void submit_handle_scheduler_create(struct http_req *r, void *arg);
+extern const struct http_doc submit_scheduler_doc;
 
 #endif
