@@ -10,6 +10,9 @@ static int64_t requests;
 bool api_before(struct http_req *r, const struct http_route *route, void *arg)
 {
 	requests++;
+	/* The client meant something that we cannot read: better nothing is done. */
+	if (strcmp(http_req_method(r), "POST") == 0 && !request_body_ok(r))
+		return false;
 	return gate_before(r, route);
 }
 
@@ -56,6 +59,7 @@ static const struct {
     {api_overview_routes, &api_overview_n_routes},
     {api_app_routes, &api_app_n_routes},
     {api_permission_routes, &api_permission_n_routes},
+    {api_openapi_routes, &api_openapi_n_routes},
 };
 
 void api_routes(struct http_server *s)

@@ -52,6 +52,8 @@ extern const struct http_route api_overview_routes[];
 extern const size_t api_overview_n_routes;
 extern const struct http_route api_app_routes[];
 extern const size_t api_app_n_routes;
+extern const struct http_route api_openapi_routes[];
+extern const size_t api_openapi_n_routes;
 extern const struct http_route api_permission_routes[];
 extern const size_t api_permission_n_routes;
 

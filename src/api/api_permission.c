@@ -328,9 +328,9 @@ static void audit_list(struct http_req *r, void *arg)
 
 const struct http_route api_permission_routes[] = {
     {"POST", "/v2/permission/grant", role_grant, 0, 0, "Give an app its role",
-     DOC(TAKES_JSON(change_role_params), .data = "any")},
+     DOC(TAKES_JSON(change_role_params), .data = "{status:boolean}")},
     {"POST", "/v2/permission/delete", role_delete, 0, 0, "Take a role from an app",
-     DOC(TAKES_JSON(change_role_params), .data = "any")},
+     DOC(TAKES_JSON(change_role_params), .data = "{status:boolean}")},
     {"GET", "/v2/permission/query", role_of_app, 0, 0, "What an app may do",
      DOC(TAKES_QUERY(role_of_app_params), .data = "string[][]{}")},
     {"GET", "/v2/permission/role/query", role_names, 0, 0, "The roles there are",
@@ -340,7 +340,8 @@ const struct http_route api_permission_routes[] = {
     {"POST", "/v2/permission/resource/delete", resource_delete, 0, 0, "Let them do so no longer",
      DOC(TAKES_JSON(change_resource_params))},
     {"GET", "/v2/permission/resource/query", resource_query, 0, 0, "What jobs of a party may use",
-     DOC(TAKES_QUERY(resource_query_params), .data = "any")},
+     DOC(TAKES_QUERY(resource_query_params),
+	 .data = "{component:string[] dataset:{name:string namespace:string}[]}")},
     {"GET", "/v2/server/audit", audit_list, 0, 0, "Changes made through the API, newest first",
      DOC(TAKES_QUERY(audit_list_params), .data = "AuditRow[]")},
 };

@@ -482,7 +482,8 @@ static const struct param submit_handle_scheduler_create_params[] = {
     {"plan", P_BOOL, false, "false"},
 };
 const struct http_doc submit_scheduler_doc = {TAKES_JSON(submit_handle_scheduler_create_params),
-					      .data = "Submitted", .has_job_id = true};
+					      .data = "{model_id:string model_version:string}|Plan",
+					      .has_job_id = true};
 
 void submit_handle_scheduler_create(struct http_req *r, void *arg)
 {
