@@ -11,7 +11,7 @@ bool api_before(struct http_req *r, const struct http_route *route, void *arg)
 {
 	requests++;
 	/* The client meant something that we cannot read: better nothing is done. */
-	if (strcmp(http_req_method(r), "POST") == 0 && !request_body_ok(r))
+	if (str_eq(http_req_method(r), "POST") && !request_body_ok(r))
 		return false;
 	return gate_before(r, route);
 }

@@ -6,6 +6,7 @@
 #include "api/reply.h"
 #include "api/upload.h"
 
+#include "base/fs.h"
 #include "base/js.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -33,6 +34,13 @@ static void upload(struct http_req *r, void *arg)
 	if (p == NULL)
 		return;
 	const char *file = js_str(p, "file", "");
+	if (!fs_path_is_plain(file)) {
+		refuse(r, ERR_API_PARAMETER,
+		       "file: '%.200s' is no path on the server: it is empty or has a part \"..\"",
+		       file);
+		json_decref(p);
+		return;
+	}
 	char *path = file[0] == '/' ? mem_strdup(file)
 				    : mem_printf("%s/%s", request_node(r)->conf->data_dir, file);
 	const struct upload_job job = {
@@ -128,8 +136,9 @@ static void component_download(struct http_req *r, void *arg)
 
 	if (p == NULL)
 		return;
-	if (js_str(p, "path", "")[0] != '/')
-		refuse(r, ERR_API_PARAMETER, "path: '%.200s' is not an absolute path on the server",
+	if (js_str(p, "path", "")[0] != '/' || !fs_path_is_plain(js_str(p, "path", "")))
+		refuse(r, ERR_API_PARAMETER,
+		       "path: '%.200s' is not an absolute path on the server without \"..\"",
 		       js_str(p, "path", ""));
 	else
 		local_job_download(r, js_str(p, "namespace", ""), js_str(p, "name", ""),

@@ -111,6 +111,9 @@ static void bind_path(struct http_req *r, void *arg)
 	    strlen(js_str(p, "namespace", "")) > NAME_MAX_LEN) {
 		refuse(r, ERR_API_PARAMETER, "namespace and name have at most %d bytes, path 4000",
 		       NAME_MAX_LEN);
+	} else if (path[0] != '/' || !fs_path_is_plain(path)) {
+		refuse(r, ERR_API_PARAMETER,
+		       "path: '%.200s' is not an absolute path on the server without \"..\"", path);
 	} else {
 		char *uri = mem_printf("file://%s", path);
 		struct db_batch *b = one_statement(r, Q_API_TABLE_BIND);

@@ -275,6 +275,13 @@ static bool body_of(struct http_req *r, json_t **body)
 	return true;
 }
 
+bool request_body_ok(struct http_req *r)
+{
+	json_t *body;
+
+	return body_of(r, &body);
+}
+
 json_t *request_args(struct http_req *r)
 {
 	const struct http_doc *doc = http_req_route(r)->doc;

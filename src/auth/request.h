@@ -61,6 +61,9 @@ struct http_doc {
 /* The route's parameters: a new object with the checked values under their names, or NULL: the
  * request has been answered with 5001 and must not be touched any more. */
 MUST_CHECK json_t *request_args(struct http_req *r);
+/* false: the body is of JSON type, but no JSON object, and that was answered. For what comes before
+ * routes, since some have no parameters and would not look at it. */
+MUST_CHECK bool request_body_ok(struct http_req *r);
 /* The same of the fields of a form, which are texts. On NULL nothing was answered: *field is wrong
  * in the way *why says. */
 MUST_CHECK json_t *request_fields(const struct http_req *r, const json_t *texts, const char **field,

@@ -248,6 +248,18 @@ void fs_tail(const char *path, size_t max_bytes, struct buf *out)
 	close(fd);
 }
 
+bool fs_path_is_plain(const char *path)
+{
+	for (const char *p = path;; p++) {
+		size_t len = strcspn(p, "/");
+		if (len == 2 && p[0] == '.' && p[1] == '.')
+			return false;
+		p += len;
+		if (*p == '\0')
+			return *path != '\0';
+	}
+}
+
 bool fs_join(const char *base, const char *rel, struct buf *out, struct err *e)
 {
 	size_t base_len = strlen(base);

@@ -25,6 +25,8 @@ MUST_CHECK bool fs_write_scratch(const char *path, const void *data, size_t len,
 void fs_tail(const char *path, size_t max_bytes, struct buf *out);
 /* Of any depth, without recursion; does not follow links. Nothing at path is success. */
 MUST_CHECK bool fs_remove_tree(const char *path, struct err *e);
+/* A path that leads where it seems to: neither "" nor with a part "..". */
+MUST_CHECK bool fs_path_is_plain(const char *path);
 /* base/rel, refusing absolute rel, "..", NUL and empty parts. out is appended to. */
 MUST_CHECK bool fs_join(const char *base, const char *rel, struct buf *out, struct err *e);
 bool fs_exists(const char *path);

@@ -272,6 +272,18 @@ START_TEST(json_files)
 }
 END_TEST
 
+START_TEST(plain_paths)
+{
+	static const char *const plain[] = {"a", "/", "/a/b.c", "a/..b", "a/...", "/a//b", "./a"};
+	static const char *const others[] = {"", "..", "../a", "/..", "/a/../b", "a/..", "a//../b"};
+
+	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+		ck_assert_msg(fs_path_is_plain(plain[i]), "refused \"%s\"", plain[i]);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		ck_assert_msg(!fs_path_is_plain(others[i]), "accepted \"%s\"", others[i]);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("base_fs");
@@ -290,6 +302,7 @@ int main(void)
 	tcase_add_test(t, remove_tree_of_any_depth);
 	tcase_add_test(t, remove_tree_without_permissions);
 	tcase_add_test(t, remove_tree_of_many_entries);
+	tcase_add_test(t, plain_paths);
 	tcase_add_test(t, json_files);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
