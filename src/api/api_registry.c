@@ -253,7 +253,7 @@ static void service_registry(struct http_req *r, void *arg)
 	g->p = p;
 	struct db_batch *b = one_statement(r, Q_API_SERVICE_SET);
 	bind_texts(b, p, names, ARRAY_LEN(names));
-	db_json(b, json_object_get(p, "service_registry_params"));
+	db_json(b, json_object_get(p, "params"));
 	db_json(b, json_object_get(p, "data"));
 	db_json(b, json_object_get(p, "headers"));
 	db_submit(b, on_service, g);
