@@ -152,8 +152,8 @@ CREATE TABLE norn.party_permission (
 
 -- p_party_id: for whose sake a part of a job is created here. Components and tables that were not granted to it are
 -- refused, and what earlier jobs of others have left.
-CREATE FUNCTION norn.permission_check(p_party_id text, p_components text[], p_datasets json, p_jobs text[]) RETURNS void
-LANGUAGE plpgsql AS $$
+CREATE FUNCTION norn.permission_check(p_party_id text, p_components text[], p_datasets json, p_jobs text[],
+                                      p_models json) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_bad text;
     v_table jsonb;
@@ -180,6 +180,18 @@ BEGIN
     IF v_bad IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'NR000',
             MESSAGE = format('5005:No Permission: type[dataset],dataset[{"job_id": "%s"}]', v_bad);
+    END IF;
+    -- A model is often named after its job, which may not be over yet. Of an id that several jobs share, all must be
+    -- the party's; an imported model is of no job.
+    SELECT m ->> 'model_id' INTO v_bad FROM json_array_elements(p_models) WITH ORDINALITY AS u(m, rank)
+     WHERE EXISTS (SELECT 1 FROM norn.party_job p WHERE p.job_id = m ->> 'model_id' AND p.initiator_party_id <> p_party_id)
+        OR EXISTS (SELECT 1 FROM norn.model o
+                    WHERE o.model_id = m ->> 'model_id' AND o.model_version = COALESCE(m ->> 'model_version', '0')
+                      AND NOT EXISTS (SELECT 1 FROM norn.party_job p
+                                       WHERE p.job_id = o.job_id AND p.initiator_party_id = p_party_id))
+     ORDER BY rank LIMIT 1;
+    IF v_bad IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'NR000', MESSAGE = format('5005:No Permission: type[model],model_id[%s]', v_bad);
     END IF;
 END $$;
 

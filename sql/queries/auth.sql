@@ -89,8 +89,8 @@ SELECT json_build_object(
   FROM norn.party_permission WHERE party_id = $1;
 
 -- name: permission_check
--- party, components, list of {"name", "namespace"}, earlier jobs
-SELECT norn.permission_check($1, $2::text[], $3::json, $4::text[]) AS ok;
+-- party, components, list of {"name", "namespace"}, earlier jobs, list of {"model_id", "model_version"}
+SELECT norn.permission_check($1, $2::text[], $3::json, $4::text[], $5::json) AS ok;
 
 -- name: audit_begin
 -- request id, app or null, user, address, method, path, object

@@ -1,7 +1,7 @@
 /*
  * What a job of another party uses here must have been granted to it (auth.permission): the
  * components of this site's part, the tables its reader tasks and data_warehouse inputs name, and
- * only its own earlier jobs.
+ * only its own earlier jobs and models.
  */
 #ifndef NORN_PARTY_PERMIT_H
 #define NORN_PARTY_PERMIT_H

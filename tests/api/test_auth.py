@@ -769,6 +769,36 @@ class Permission(FederationTest):
         self.refused(job({"a": noop(), "b": noop("a")}, inheritance={"job_id": own, "task_list": ["a"]}),
                      '{"job_id": "' + own + '"}')
 
+    def test_tables_and_models_as_inputs(self):
+        """What is named as an input of a task is checked like what a reader names."""
+        own = self.host.api.submit(job({"a": noop()}))
+        self.host.api.wait_job(own)
+        self.host.psql("INSERT INTO norn.model (model_id, model_version, role, party_id, task_name, output_key, job_id, "
+                       "component, type_name, path, sha256, size_bytes) VALUES ('shared', '1', 'host', "
+                       f"'{harness.HOST}', 'a', 'm', '{own}', 'x', 'json_model', 'models/none', '', 0) "
+                       "ON CONFLICT DO NOTHING")
+        granted = {"namespace": "test", "name": "granted"}
+        self.grant(component="feature_scale", dataset=[granted])
+        table = {"namespace": "test", "name": "mine"}
+        of_job = {"job_id": own, "producer_task": "a", "output_artifact_key": "output_data"}
+        model = {"model_id": own, "model_version": "0", "producer_task": "a", "output_artifact_key": "m"}
+        for data, of_model, text in ((table, None, '[{"name": "mine", "namespace": "test"}]'),
+                                     ([table], None, '[{"name": "mine", "namespace": "test"}]'),
+                                     (of_job, None, '{"job_id": "' + own + '"}'),
+                                     (None, model, f"type[model],model_id[{own}]"),
+                                     (None, [{**model, "model_id": "shared", "model_version": "1"}],
+                                      "type[model],model_id[shared]")):
+            inputs = {"data": {"train_data": {"data_warehouse": data}}}
+            if of_model:
+                inputs = {"data": {"test_data": {"data_warehouse": granted}},
+                          "model": {"input_model": {"model_warehouse": of_model}}}
+            with self.subTest(inputs):
+                self.refused(job({"a": {"component_ref": "feature_scale", "inputs": inputs}},
+                                 stage="predict" if of_model else "train"), text)
+        self.grant(component="noop")
+        self.refused(job({"a": noop()}, model_id="shared", model_version="1"), "type[model],model_id[shared]")
+        self.guest.api.wait_job(self.guest.api.submit(job({"a": noop()}, model_id="fresh", model_version="1")))
+
     def test_own_jobs_need_nothing(self):
         self.host.api.wait_job(self.host.api.submit(job({"a": noop()}, ("host",))))
         self.host.api.wait_job(self.host.api.submit(job({"a": noop()})))
