@@ -5,6 +5,7 @@
 #include "base/js.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/bar.h"
 #include "cli/keys.h"
 #include "net/http.h"
 #include <errno.h>
@@ -13,10 +14,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define TICK_US          500000
-#define ERROR_BODY_BYTES (256 * 1024) /* of an error answer to a download */
+#define TICK_US          250000
+#define TRANSFER_MS      (24 * 3600 * 1000) /* of a file, as long as something moves */
+#define STALL_MS         60000              /* nothing moved: the transfer is given up */
+#define ERROR_BODY_BYTES (256 * 1024)       /* of an error answer to a download */
 
 /* A call under way and what came of it. */
 struct call {
@@ -30,6 +34,14 @@ struct call {
 	FILE *file;     /* download: parts go here */
 	int64_t bytes;
 	bool failed_write;
+
+	struct bar *bar; /* of a transfer, else NULL */
+	bool stalled;
+	const char *upload_type;
+	FILE *source; /* upload: the file, after head and before tail */
+	struct buf tail;
+	int64_t file_left;
+	size_t tail_at;
 };
 
 void call_encode(struct buf *out, const char *value)
@@ -88,6 +100,7 @@ static bool on_part(const void *data, size_t len, void *arg)
 	if (call->body.len + len <= ERROR_BODY_BYTES)
 		buf_add(&call->body, data, len);
 	call->bytes += (int64_t)len;
+	bar_moved(call->bar, call->bytes);
 	if (fwrite(data, 1, len, call->file) != len)
 		call->failed_write = true;
 	return !call->failed_write;
@@ -97,7 +110,36 @@ static void on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 {
 	struct call *call = arg;
 
-	call->cli->on_tick(call->cli->tick_arg);
+	if (call->cli->on_tick != NULL)
+		call->cli->on_tick(call->cli->tick_arg);
+	if (call->bar == NULL)
+		return;
+	bar_draw(call->bar);
+	if (bar_still_ms(call->bar) > STALL_MS) {
+		call->stalled = true;
+		event_base_loopbreak(call->base);
+	}
+}
+
+/* The file, then the end of the multipart body. */
+static int64_t on_more(void *out, size_t size, void *arg)
+{
+	struct call *call = arg;
+	size_t n;
+
+	if (call->file_left > 0) {
+		size = (int64_t)size > call->file_left ? (size_t)call->file_left : size;
+		n = fread(out, 1, size, call->source);
+		call->file_left -= (int64_t)n;
+		call->bytes += (int64_t)n;
+		bar_moved(call->bar, call->bytes);
+		return (int64_t)n;
+	}
+	n = call->tail.len - call->tail_at;
+	n = n > size ? size : n;
+	memcpy(out, call->tail.data + call->tail_at, n);
+	call->tail_at += n;
+	return (int64_t)n;
 }
 
 static void on_interrupt(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
@@ -114,7 +156,7 @@ static void run_loop(struct call *call)
 	struct timeval every = {0, TICK_US};
 	struct event *tick = NULL, *interrupt = NULL;
 
-	if (c->on_tick != NULL) {
+	if (c->on_tick != NULL || call->bar != NULL) {
 		tick = event_new(call->base, -1, EV_PERSIST, on_tick, call);
 		if (tick != NULL)
 			event_add(tick, &every);
@@ -124,7 +166,7 @@ static void run_loop(struct call *call)
 		if (interrupt != NULL)
 			event_add(interrupt, NULL);
 	}
-	while (!call->done && !c->interrupted)
+	while (!call->done && !call->stalled && !c->interrupted)
 		if (event_base_loop(call->base, EVLOOP_ONCE) != 0)
 			break;
 	if (tick != NULL)
@@ -144,7 +186,10 @@ static bool perform_with(struct call *call, const char *method, const char *url,
 	    .headers = (const char *const *)headers,
 	    .body = body,
 	    .body_len = body != NULL ? strlen(body) : 0,
-	    .timeout_ms = c->timeout_ms,
+	    .timeout_ms = c->timeout_ms == 0 && call->bar != NULL ? TRANSFER_MS : c->timeout_ms,
+	    .content_type = call->upload_type,
+	    .more = call->source != NULL ? on_more : NULL,
+	    .more_len = call->source != NULL ? call->file_left + (int64_t)call->tail.len : 0,
 	    .on_data = call->file != NULL ? on_part : NULL,
 	    .max_body_bytes = call->file != NULL ? SIZE_MAX : 0,
 	};
@@ -166,6 +211,9 @@ static bool perform_with(struct call *call, const char *method, const char *url,
 	event_base_free(call->base);
 	if (c->interrupted && !call->done)
 		return err_set(e, ERR_TIMEOUT, "interrupted");
+	if (call->stalled)
+		return err_set(e, ERR_TIMEOUT, "%s: nothing was sent or received for %d s", c->url,
+			       STALL_MS / 1000);
 	if (!call->done)
 		return err_set(e, ERR_INTERNAL, "the event loop ended early");
 	if (call->failed_write)
@@ -202,8 +250,8 @@ static bool perform(struct call *call, const char *method, const char *url, cons
 	return ok;
 }
 
-/* The envelope of an answer, when its code is 0. */
-static json_t *envelope(struct call *call, struct err *e)
+/* The envelope of an answer, when its code is 0 or any is wanted. */
+static json_t *envelope_of(struct call *call, bool any_code, struct err *e)
 {
 	const char *url = call->cli->url;
 	json_t *v, *code;
@@ -218,6 +266,8 @@ static json_t *envelope(struct call *call, struct err *e)
 		return NULL;
 	}
 	code = json_object_get(v, "code");
+	if (any_code && json_is_object(v))
+		return v;
 	if (!json_is_integer(code)) {
 		/* FATE's two routes without an envelope. */
 		if (json_is_object(v) && code == NULL && call->status == 200)
@@ -231,6 +281,28 @@ static json_t *envelope(struct call *call, struct err *e)
 	}
 	json_decref(v);
 	return NULL;
+}
+
+static json_t *envelope(struct call *call, struct err *e)
+{
+	return envelope_of(call, false, e);
+}
+
+json_t *call_any(struct cli *c, const char *path, const char *const *query, const json_t *body,
+		 struct err *e)
+{
+	struct call call = {.cli = c};
+	struct buf url = {0};
+	char *text = body != NULL ? js_dump_str(body) : NULL;
+	json_t *v = NULL;
+
+	build_url(c, path, query, &url);
+	if (perform(&call, body != NULL ? "POST" : "GET", buf_str(&url), text, e))
+		v = envelope_of(&call, true, e);
+	free(text);
+	buf_free(&url);
+	buf_free(&call.body);
+	return v;
 }
 
 json_t *call_get(struct cli *c, const char *path, const char *const *query, struct err *e)
@@ -285,11 +357,33 @@ json_t *call_post_data(struct cli *c, const char *path, const json_t *body, stru
 	return data_of(call_post(c, path, body, e));
 }
 
-bool call_download(struct cli *c, const char *path, const char *const *query, const char *path_out,
-		   int64_t *bytes, struct err *e)
+/* ---- files ---- */
+
+static bool download_to(struct call *call, const char *path, const char *const *query,
+			const json_t *body, struct err *e)
+{
+	struct buf url = {0};
+	char *text = body != NULL ? js_dump_str(body) : NULL;
+
+	build_url(call->cli, path, query, &url);
+	bool ok = perform(call, body != NULL ? "POST" : "GET", buf_str(&url), text, e);
+	if (ok && str_starts(call->content_type, "application/json")) {
+		json_t *v = envelope(call, e);
+
+		ok = false;
+		if (v != NULL)
+			err_set(e, ERR_API_NO_FILE, "there is nothing to download");
+		json_decref(v);
+	}
+	free(text);
+	buf_free(&url);
+	return ok;
+}
+
+bool call_download(struct cli *c, const char *path, const char *const *query, const json_t *body,
+		   const char *path_out, int64_t *bytes, struct err *e)
 {
 	struct call call = {.cli = c};
-	struct buf url = {0};
 	char *temp = mem_printf("%s.part-%ld", path_out, (long)getpid());
 	int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	bool ok = false;
@@ -297,19 +391,14 @@ bool call_download(struct cli *c, const char *path, const char *const *query, co
 	call.file = fd >= 0 ? fdopen(fd, "wb") : NULL;
 	if (call.file == NULL) {
 		err_set(e, ERR_IO, "cannot create %s: %s", temp, strerror(errno));
+		if (fd >= 0)
+			close(fd);
 		free(temp);
 		return false;
 	}
-	build_url(c, path, query, &url);
-	ok = perform(&call, "GET", buf_str(&url), NULL, e);
-	if (ok && str_starts(call.content_type, "application/json")) {
-		json_t *v = envelope(&call, e);
-
-		ok = false;
-		if (v != NULL)
-			err_set(e, ERR_API_NO_FILE, "there is nothing to download");
-		json_decref(v);
-	}
+	call.bar = bar_new(c, path_out, 0);
+	ok = download_to(&call, path, query, body, e);
+	bar_free(call.bar);
 	if (fclose(call.file) != 0 && ok)
 		ok = err_set(e, ERR_IO, "cannot write %s: %s", temp, strerror(errno));
 	if (ok && rename(temp, path_out) != 0)
@@ -318,9 +407,77 @@ bool call_download(struct cli *c, const char *path, const char *const *query, co
 		unlink(temp);
 	*bytes = call.bytes;
 	free(temp);
-	buf_free(&url);
 	buf_free(&call.body);
 	return ok;
+}
+
+/* The parts before the file's bytes. False when a text would break out of its part. */
+static bool add_parts(struct buf *out, const char *boundary, const char *const *fields,
+		      const char *file_name, struct err *e)
+{
+	const char *base =
+	    strrchr(file_name, '/') != NULL ? strrchr(file_name, '/') + 1 : file_name;
+
+	for (; fields[0] != NULL; fields += 2) {
+		if (fields[1] == NULL)
+			continue;
+		if (strstr(fields[1], boundary) != NULL)
+			return err_set(e, ERR_USAGE, "%s cannot be sent", fields[0]);
+		buf_printf(out, "--%s\r\nContent-Disposition: form-data; name=\"%s\"\r\n\r\n%s\r\n",
+			   boundary, fields[0], fields[1]);
+	}
+	buf_printf(out, "--%s\r\nContent-Disposition: form-data; name=\"file\"; filename=\"",
+		   boundary);
+	for (const char *p = base; *p != '\0'; p++)
+		buf_addc(out, (unsigned char)*p < ' ' || strchr("\"\\%", *p) != NULL ? '_' : *p);
+	buf_adds(out, "\"\r\nContent-Type: application/octet-stream\r\n\r\n");
+	return true;
+}
+
+/* A regular file, opened, and its length. */
+static bool open_source(struct call *call, const char *file, struct err *e)
+{
+	struct stat st;
+
+	call->source = fopen(file, "rbe");
+	if (call->source == NULL)
+		return err_set(e, errno == ENOENT ? ERR_FILE_NOT_FOUND : ERR_IO,
+			       "cannot read %s: %s", file, strerror(errno));
+	if (fstat(fileno(call->source), &st) == 0 && S_ISREG(st.st_mode)) {
+		call->file_left = st.st_size;
+		return true;
+	}
+	fclose(call->source);
+	return err_set(e, ERR_USAGE, "%s is not a file", file);
+}
+
+json_t *call_upload(struct cli *c, const char *path, const char *const *fields, const char *file,
+		    bool any_code, struct err *e)
+{
+	struct call call = {.cli = c};
+	struct buf url = {0}, head = {0};
+	char boundary[40], *type;
+	json_t *v = NULL;
+
+	if (!open_source(&call, file, e))
+		return NULL;
+	str_random_hex(boundary, 16);
+	type = mem_printf("multipart/form-data; boundary=%s", boundary);
+	call.upload_type = type;
+	call.bar = bar_new(c, file, call.file_left);
+	buf_printf(&call.tail, "\r\n--%s--\r\n", boundary);
+	build_url(c, path, NULL, &url);
+	if (add_parts(&head, boundary, fields, file, e) &&
+	    perform(&call, "POST", buf_str(&url), buf_str(&head), e))
+		v = envelope_of(&call, any_code, e);
+	bar_free(call.bar);
+	fclose(call.source);
+	free(type);
+	buf_free(&call.tail);
+	buf_free(&head);
+	buf_free(&url);
+	buf_free(&call.body);
+	return v;
 }
 
 bool call_text(struct cli *c, const char *path, int *status, struct buf *body, struct err *e)

@@ -22,9 +22,20 @@ MUST_CHECK json_t *call_get_data(struct cli *c, const char *path, const char *co
 MUST_CHECK json_t *call_post_data(struct cli *c, const char *path, const json_t *body,
 				  struct err *e);
 
-/* Saves a file answer at path_out, whole or not at all; a JSON answer is an error envelope. */
+/* The whole answer, whatever its code: a new reference. body NULL: GET. */
+MUST_CHECK json_t *call_any(struct cli *c, const char *path, const char *const *query,
+			    const json_t *body, struct err *e);
+
+/* Saves a file answer at path_out, whole or not at all; a JSON answer is an error envelope. body
+ * NULL: GET. Shows a bar on a terminal; given up when nothing moves for a minute. */
 MUST_CHECK bool call_download(struct cli *c, const char *path, const char *const *query,
-			      const char *path_out, int64_t *bytes, struct err *e);
+			      const json_t *body, const char *path_out, int64_t *bytes,
+			      struct err *e);
+
+/* Sends a file as the part "file" of a form with fields (name, value, ..., NULL), as it is read;
+ * the envelope is a new reference. any_code: also one that says an error. */
+MUST_CHECK json_t *call_upload(struct cli *c, const char *path, const char *const *fields,
+			       const char *file, bool any_code, struct err *e);
 
 /* A plain text answer (health pages): status and body. */
 MUST_CHECK bool call_text(struct cli *c, const char *path, int *status, struct buf *body,

@@ -281,7 +281,8 @@ static const struct cli_cmd *command_of(const struct words *w, const struct cli_
 	if (*group != NULL) {
 		cmd = find_cmd(*group, w->word + 1, w->n_words - 1, &used);
 		*first = 1 + used;
-		return cmd;
+		if (cmd != NULL)
+			return cmd;
 	}
 	for (size_t i = 0; i < cli_n_groups; i++) {
 		if (cli_groups[i]->name[0] != '\0')
@@ -378,8 +379,9 @@ static bool collect_words(struct cli *c, struct words *w, int argc, char **argv,
 			return err_set(e, ERR_USAGE, "too many arguments");
 		} else {
 			w->word[w->n_words++] = argv[i];
-			if (c->cmd == NULL)
-				c->cmd = command_of(w, &group, &first);
+			/* Every word may change it: there is norn log JOB, and norn log count JOB.
+			 */
+			c->cmd = command_of(w, &group, &first);
 		}
 	}
 	return true;
@@ -434,7 +436,7 @@ int cli_main(int argc, char **argv)
 		return CLI_OK;
 	}
 	if (w.help) {
-		if (c.cmd != NULL)
+		if (c.cmd != NULL && (group == NULL || w.n_words > 1))
 			cli_help_cmd(stdout, c.cmd);
 		else if (group != NULL)
 			cli_help_group(stdout, group);
@@ -442,8 +444,11 @@ int cli_main(int argc, char **argv)
 			cli_help(stdout);
 		return CLI_OK;
 	}
-	if (c.cmd == NULL)
+	if (c.cmd == NULL || (group != NULL && w.n_words == 1))
 		return unknown_command(&w, group);
+	for (int i = 0; i < c.n_opts; i++)
+		if (find_opt(c.cmd->opts, c.opts[i].name, strlen(c.opts[i].name)) == NULL)
+			return cli_usage(&c, "%s is not an option here", c.opts[i].name);
 	c.n_args = w.n_words - first;
 	if (c.n_args < c.cmd->min_args || c.n_args > c.cmd->max_args)
 		return cli_usage(&c, "%s arguments; expected: norn %s%s%s %s",

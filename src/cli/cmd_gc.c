@@ -2,6 +2,7 @@
 #include "config.h"
 #include "cli/cmds.h"
 #include "base/js.h"
+#include "cli/bar.h"
 #include "cli/call.h"
 #include "cli/text.h"
 
@@ -15,19 +16,6 @@ const struct cli_opt cmd_gc_opts[] = {
     {NULL, NULL, NULL, false},
 };
 
-static void size_text(int64_t bytes, char *out, size_t size)
-{
-	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-	double v = (double)bytes;
-	size_t u = 0;
-
-	while (v >= 1024 && u + 1 < sizeof(units) / sizeof(units[0])) {
-		v /= 1024;
-		u++;
-	}
-	snprintf(out, size, u == 0 ? "%.0f %s" : "%.1f %s", v, units[u]);
-}
-
 static void print_jobs(const struct cli *c, const json_t *jobs)
 {
 	static const char *const heads[] = {"job", "ended", ">files"};
@@ -38,7 +26,7 @@ static void print_jobs(const struct cli *c, const json_t *jobs)
 
 	json_array_foreach (jobs, i, job) {
 		text_time(js_int(job, "end_ms", 0), when, sizeof(when));
-		size_text(js_int(job, "bytes", 0), size, sizeof(size));
+		bar_size_text(js_int(job, "bytes", 0), size, sizeof(size));
 		table_cell(t, js_str(job, "job_id", "?"));
 		table_cell(t, when);
 		table_cell(t, size);
@@ -55,7 +43,7 @@ static void print_done(const struct cli *c, const json_t *data, bool dry)
 
 	if (dry && n > 0)
 		print_jobs(c, json_object_get(data, "jobs"));
-	size_text(js_int(data, "bytes", 0), size, sizeof(size));
+	bar_size_text(js_int(data, "bytes", 0), size, sizeof(size));
 	printf("%s: %lld job%s, %s of files, %zu day%s of the history\n",
 	       dry ? "would delete" : "deleted", (long long)n, n == 1 ? "" : "s", size,
 	       json_array_size(days), json_array_size(days) == 1 ? "" : "s");

@@ -75,15 +75,20 @@ static int job_list(struct cli *c)
 					    "submitted", ">elapsed", "notes"};
 	const char *status = cli_value(c, "--status"), *party = cli_value(c, "--party"),
 		   *role = cli_value(c, "--role");
-	int64_t limit = 20;
-	char limit_text[24];
+	const char *order_by = cli_value(c, "--order-by"), *partner = cli_value(c, "--partner");
+	const char *order = cli_flag(c, "--ascending") ? "asc" : "desc";
+	int64_t limit = 20, page = 1;
+	char limit_text[24], page_text[24];
 	struct err e = {0};
 	json_t *data, *job;
 	struct table *t;
 	size_t i;
 
 	if (!cli_int(c, "--limit", 1, 100000, &limit, &e) ||
-	    (party != NULL && !names_party(party, &e)) || (role != NULL && !names_role(role, &e)))
+	    !cli_int(c, "--page", 1, 1000000, &page, &e) ||
+	    (party != NULL && !names_party(party, &e)) ||
+	    (partner != NULL && !names_party(partner, &e)) ||
+	    (role != NULL && !names_role(role, &e)))
 		return cli_fail(c, &e);
 	for (i = 0; status != NULL && i < ARRAY_LEN(statuses) && !str_eq(status, statuses[i]); i++)
 		;
@@ -91,8 +96,18 @@ static int job_list(struct cli *c)
 		return cli_usage(c, "--status is one of waiting, ready, running, success, failed, "
 				    "canceled, timeout");
 	snprintf(limit_text, sizeof(limit_text), "%lld", (long long)limit);
-	const char *query[] = {"limit", limit_text, "page",     "1",   "status", status,
-			       "role",  role,       "party_id", party, NULL};
+	snprintf(page_text, sizeof(page_text), "%lld", (long long)page);
+	const char *query[] = {"limit",       limit_text,
+			       "page",        page_text,
+			       "status",      status,
+			       "role",        role,
+			       "party_id",    party,
+			       "partner",     partner,
+			       "job_id",      cli_value(c, "--job"),
+			       "description", cli_value(c, "--notes"),
+			       "order_by",    order_by,
+			       "order",       order_by != NULL ? order : NULL,
+			       NULL};
 	data = call_get_data(c, "/v2/job/list/query", query, &e);
 	if (data == NULL)
 		return cli_fail(c, &e);
@@ -103,8 +118,7 @@ static int job_list(struct cli *c)
 		add_job_row(t, job);
 	table_print(t, stdout, cmd_table_width(c), c->utf8);
 	if (js_int(data, "count", 0) > (int64_t)table_rows(t))
-		printf("%lld more (--limit)\n",
-		       (long long)(js_int(data, "count", 0) - (int64_t)table_rows(t)));
+		printf("%lld in all (--limit, --page)\n", (long long)js_int(data, "count", 0));
 	table_free(t);
 	return cmd_done(c, data);
 }
@@ -246,7 +260,13 @@ static const struct cli_opt list_opts[] = {
     {"--status", "STATUS", "only jobs in this status", false},
     {"--role", "ROLE", "only jobs in which this site has the role", false},
     {"--party", "PARTY", "only jobs of this party id", false},
+    {"--job", "TEXT", "only jobs whose id contains this", false},
+    {"--notes", "TEXT", "only jobs whose notes contain this", false},
+    {"--partner", "PARTY", "only jobs with this other party", false},
     {"--limit", "N", "at most so many, the newest first (20)", false},
+    {"--page", "N", "the page, from 1 (1)", false},
+    {"--order-by", "FIELD", "create_time, start_time, end_time, status, elapsed, ..", false},
+    {"--ascending", NULL, "with --order-by: the smallest first", false},
     {NULL, NULL, NULL, false},
 };
 static const struct cli_opt wait_opts[] = {
@@ -307,6 +327,18 @@ static const struct cli_cmd cmds[] = {
      "job\n"
      "that runs is stopped first, everywhere. What other jobs have taken over stays.",
      "norn job clean 202601312359590000010", cmd_clean},
+    {"job", "query", "[JOB]", 0, 1, cmd_job_query_opts, "show the records of jobs at this site",
+     "One line for each role that this site has in the job.",
+     "norn job query 202601312359590000010", cmd_job_query},
+    {"job", "notes", "JOB TEXT", 2, 2, cmd_job_who_opts, "write notes on a job",
+     "Shown by norn job list. A new text replaces the old one.",
+     "norn job notes 202601312359590000010 'the one for the paper'", cmd_job_notes},
+    {"job", "data", "JOB", 1, 1, cmd_job_who_opts, "list the tables that a job reads", NULL,
+     "norn job data 202601312359590000010", cmd_job_data},
+    {"job", "dependency", "JOB", 1, 1, cmd_job_who_opts, "show which task reads from which", NULL,
+     "norn job dependency 202601312359590000010", cmd_job_dependency},
+    {"job", "clean-queue", "", 0, 0, NULL, "stop every job of this site that waits",
+     "What runs goes on.", "norn job clean-queue", cmd_job_clean_queue},
 };
 
 const struct cli_group cmds_job = {"job", "jobs: submit, watch, stop, run again", cmds,

@@ -3,7 +3,9 @@
 #include "cli/cmds.h"
 #include "base/clock.h"
 #include "base/js.h"
+#include "base/str.h"
 #include "cli/call.h"
+#include "cli/route.h"
 #include "cli/text.h"
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +201,129 @@ static const struct cli_opt ready_opts[] = {
     {NULL, NULL, NULL, false},
 };
 
+/* ---- what monitoring asks ---- */
+
+static int print_text(struct cli *c, const char *path)
+{
+	struct buf body = {0}, clean = {0};
+	struct err e = {0};
+	int status = 0;
+
+	if (!call_text(c, path, &status, &body, &e)) {
+		buf_free(&body);
+		return cli_fail(c, &e);
+	}
+	text_clean(&clean, buf_str(&body), body.len);
+	if (c->json)
+		(void)cmd_done(c,
+			       json_pack("{s:i, s:s}", "status", status, "text", buf_str(&clean)));
+	else
+		fputs(buf_str(&clean), stdout);
+	buf_free(&body);
+	buf_free(&clean);
+	return status == 200 ? CLI_OK : CLI_FAILED;
+}
+
+static int server_live(struct cli *c)
+{
+	return print_text(c, "/livez");
+}
+
+static int server_openapi(struct cli *c)
+{
+	c->json = false; /* it is JSON already */
+	return print_text(c, "/v2/openapi.json");
+}
+
+static int server_metrics(struct cli *c)
+{
+	return print_text(c, "/metrics");
+}
+
+/* ---- the register of other servers ---- */
+
+static int server_config(struct cli *c)
+{
+	static const struct route route = {"/v2/server/query/all", false, {{NULL, NULL, 0}}};
+
+	return route_outline(c, &route);
+}
+
+static int server_query(struct cli *c)
+{
+	static const struct route one = {
+	    "/v2/server/query", false, {{"server_name", "0", ROUTE_TEXT}}};
+	static const struct route service = {
+	    "/v2/server/service/query",
+	    false,
+	    {{"server_name", "0", ROUTE_TEXT}, {"service_name", "1", ROUTE_TEXT}}};
+
+	return route_outline(c, c->n_args > 1 ? &service : &one);
+}
+
+static int server_register(struct cli *c)
+{
+	static const struct route route = {"/v2/server/registry",
+					   true,
+					   {{"server_name", "0", ROUTE_TEXT},
+					    {"host", "1", ROUTE_TEXT},
+					    {"port", "2", ROUTE_INT},
+					    {"protocol", "--protocol", ROUTE_TEXT}}};
+
+	return route_do(c, &route, "server %s is registered", c->args[0]);
+}
+
+static int server_register_service(struct cli *c)
+{
+	static const struct route route = {"/v2/server/service/registry",
+					   true,
+					   {{"server_name", "0", ROUTE_TEXT},
+					    {"service_name", "1", ROUTE_TEXT},
+					    {"uri", "2", ROUTE_TEXT},
+					    {"method", "--method", ROUTE_TEXT},
+					    {"protocol", "--protocol", ROUTE_TEXT}}};
+
+	return route_do(c, &route, "service %s of server %s is registered", c->args[1], c->args[0]);
+}
+
+static int server_delete(struct cli *c)
+{
+	static const struct route one = {
+	    "/v2/server/delete", true, {{"server_name", "0", ROUTE_TEXT}}};
+	static const struct route service = {
+	    "/v2/server/service/delete",
+	    true,
+	    {{"server_name", "0", ROUTE_TEXT}, {"service_name", "1", ROUTE_TEXT}}};
+	const struct route *r = c->n_args > 1 ? &service : &one;
+	struct err e = {0};
+	json_t *params = route_params(c, r, &e), *env;
+	bool gone;
+
+	if (params == NULL)
+		return cli_fail(c, &e);
+	env = call_post(c, r->path, params, &e);
+	json_decref(params);
+	if (env == NULL)
+		return cli_fail(c, &e);
+	gone = str_eq(js_str(env, "message", ""), "success");
+	if (!gone)
+		fprintf(stderr, "norn: nothing is registered under this name\n");
+	else if (!c->json)
+		puts("deleted");
+	(void)cmd_done(c, env);
+	return gone ? CLI_OK : CLI_NOT_FOUND;
+}
+
+static const struct cli_opt register_opts[] = {
+    {"--protocol", "NAME", "http or https (http)", false},
+    {NULL, NULL, NULL, false},
+};
+static const struct cli_opt service_opts[] = {
+    {"--method", "METHOD", "POST, GET, .. (POST)", false},
+    {"--protocol", "NAME", "http or https (http)", false},
+    {NULL, NULL, NULL, false},
+};
+
 static const struct cli_cmd cmds[] = {
     {"server", "nodes", "", 0, 0, NULL, "list the nodes of this site", NULL, "norn server nodes",
      server_nodes},
@@ -214,6 +339,25 @@ static const struct cli_cmd cmds[] = {
      "that\n"
      "was under way when its node died.",
      "norn server audit --contains 202601312359590000010", server_audit},
+    {"server", "live", "", 0, 0, NULL, "ask whether the process runs",
+     "The exit status is 3 when no node answers.", "norn server live", server_live},
+    {"server", "metrics", "", 0, 0, NULL, "print the node's figures for Prometheus", NULL,
+     "norn server metrics", server_metrics},
+    {"server", "openapi", "", 0, 0, NULL, "print the OpenAPI document of the API", NULL,
+     "norn server openapi >norn-api.json", server_openapi},
+    {"server", "config", "", 0, 0, NULL, "show the node's configuration, without secrets",
+     "And the registered servers.", "norn server config --json", server_config},
+    {"server", "query", "SERVER [SERVICE]", 1, 2, NULL, "show a registered server or service",
+     "Servers that components know by name, as FATE has them.", "norn server query ml-serving",
+     server_query},
+    {"server", "register", "SERVER HOST PORT", 3, 3, register_opts, "register a server", NULL,
+     "norn server register ml-serving 192.0.2.7 8059", server_register},
+    {"server", "register-service", "SERVER SERVICE URI", 3, 3, service_opts,
+     "register a service of a server", NULL,
+     "norn server register-service ml-serving load /model/load", server_register_service},
+    {"server", "delete", "SERVER [SERVICE]", 1, 2, NULL,
+     "forget a server with its services, or one", NULL, "norn server delete ml-serving",
+     server_delete},
 };
 
 const struct cli_group cmds_server = {"server", "nodes and resources of this site", cmds,

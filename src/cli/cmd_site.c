@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "cli/call.h"
 #include "cli/names.h"
+#include "cli/route.h"
 #include "cli/text.h"
 #include "net/tls.h"
 #include <stdlib.h>
@@ -192,6 +193,19 @@ static int site_check(struct cli *c)
 	return ok ? CLI_OK : CLI_FAILED;
 }
 
+static int site_info(struct cli *c)
+{
+	static const struct route route = {"/v2/site/info/query", false, {{NULL, NULL, 0}}};
+	struct err e = {0};
+	json_t *data = route_call(c, &route, &e);
+
+	if (data == NULL)
+		return cli_fail(c, &e);
+	if (!c->json)
+		puts(js_str(data, "party_id", ""));
+	return cmd_done(c, data);
+}
+
 static const struct cli_opt ca_opts[] = {
     {"--name", "TEXT", "common name of the CA", false},
     {"--days", "N", "how long it is valid (3650)", false},
@@ -212,6 +226,8 @@ static const struct cli_cmd cmds[] = {
     {"site", "cert", "CA-DIR NAME", 2, 2, cert_opts, "make a site's certificate and key",
      "The certificate names the party ids. Existing files are never replaced.",
      "norn site cert ca hospital --party 10000 --host hospital.example --out tls", site_cert},
+    {"site", "info", "", 0, 0, NULL, "print the party id of this site", NULL, "norn site info",
+     site_info},
     {"site", "list", "", 0, 0, NULL, "list the known parties and how they are reached", NULL,
      "norn site list", site_list},
     {"site", "add", "PARTY URL", 2, 2, NULL, "say where a party is reached", NULL,

@@ -4,6 +4,7 @@
 #include "base/js.h"
 #include "cli/call.h"
 #include "cli/names.h"
+#include "cli/route.h"
 #include "cli/text.h"
 #include <stdlib.h>
 
@@ -83,6 +84,18 @@ static int table_delete(struct cli *c)
 	return cmd_done(c, env);
 }
 
+static int table_bind(struct cli *c)
+{
+	static const struct route route = {"/v2/table/bind/path",
+					   true,
+					   {{"namespace", "0", ROUTE_NAMESPACE},
+					    {"name", "1", ROUTE_NAME},
+					    {"path", "2", ROUTE_TEXT}}};
+
+	return route_do(c, &route, "table %s %s is the directory %s of the node", c->args[0],
+			c->args[1], c->args[2]);
+}
+
 static const struct cli_opt show_opts[] = {
     {"--rows", NULL, "also a few rows", false},
     {NULL, NULL, NULL, false},
@@ -93,6 +106,10 @@ static const struct cli_cmd cmds[] = {
      "norn table show demo breast_guest", table_show},
     {"table", "delete", "NAMESPACE NAME", 2, 2, NULL, "delete a table", NULL,
      "norn table delete demo breast_guest", table_delete},
+    {"table", "bind", "NAMESPACE NAME PATH", 3, 3, NULL,
+     "give a directory of the node a table's name",
+     "PATH is on the node's machine. What has this name already is replaced.",
+     "norn table bind demo images /srv/data/images", table_bind},
 };
 
 const struct cli_group cmds_table = {"table", "tables of this site", cmds,

@@ -44,6 +44,22 @@ static const struct cli_cmd top_cmds[] = {
      "norn log 202601312359590000010 psi_0 --stderr\n"
      "norn log 202601312359590000010 -f",
      cmd_log},
+    {"", "top", "", 0, 0, cmd_top_opts, "show the site as it is now, again and again",
+     "Nodes, cores and memory in use, jobs that run with their progress, jobs that wait and for "
+     "what, and\n"
+     "what ended last. Redrawn in place on a terminal until q or Ctrl-C; elsewhere printed once.",
+     "norn top\n"
+     "norn top --once --json",
+     cmd_top},
+    {"", "doctor", "", 0, 0, cmd_doctor_opts, "look for what is wrong, and say what to do",
+     "Configuration, database, nodes, clocks, disks, certificates, ways to other sites, "
+     "providers,\n"
+     "reservations, leases and messages: each ok, a warning or failed. Without a node it checks "
+     "what it\n"
+     "can. The exit status is 0 when nothing has failed, else 1.",
+     "norn doctor\n"
+     "norn doctor --config /etc/norn/norn.yaml",
+     cmd_doctor},
     {"", "gc", "", 0, 0, cmd_gc_opts, "delete old jobs and history of this site",
      "Jobs that ended before the days to keep, with their rows, logs, work files and unnamed "
      "tables;\n"

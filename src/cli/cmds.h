@@ -9,6 +9,9 @@ extern const struct cli_group cmds_job;
 extern const struct cli_group cmds_task;
 extern const struct cli_group cmds_data;
 extern const struct cli_group cmds_table;
+extern const struct cli_group cmds_output;
+extern const struct cli_group cmds_log;
+extern const struct cli_group cmds_provider;
 extern const struct cli_group cmds_metric;
 extern const struct cli_group cmds_model;
 extern const struct cli_group cmds_site;
@@ -21,6 +24,18 @@ extern const struct cli_group cmds_client;
 int cmd_run(struct cli *c);
 int cmd_why(struct cli *c);
 int cmd_log(struct cli *c);
+int cmd_top(struct cli *c);
+int cmd_doctor(struct cli *c);
+extern const struct cli_opt cmd_top_opts[];
+extern const struct cli_opt cmd_doctor_opts[];
+/* cmd_jobinfo.c */
+int cmd_job_query(struct cli *c);
+int cmd_job_notes(struct cli *c);
+int cmd_job_data(struct cli *c);
+int cmd_job_dependency(struct cli *c);
+int cmd_job_clean_queue(struct cli *c);
+extern const struct cli_opt cmd_job_query_opts[];
+extern const struct cli_opt cmd_job_who_opts[];
 /* cmd_control.c and cmd_gc.c */
 int cmd_rerun(struct cli *c);
 int cmd_suspend(struct cli *c);

@@ -7,6 +7,7 @@ static const char footer[] =
     "Options of every command:\n"
     "  --url URL          node to talk to; else NORN_URL, else url in ~/.config/norn/client.yaml,\n"
     "                     else http://127.0.0.1:9380\n"
+    "  --ca FILE          CA of an https node's certificate (also: NORN_CA)\n"
     "  --json             print the answer as JSON\n"
     "  --timeout SECONDS  how long one call may take (30)\n"
     "  --no-color         no colours (also: NO_COLOR)\n"
@@ -21,7 +22,10 @@ static void print_cmd_line(FILE *f, const struct cli_cmd *cmd)
 	char left[80];
 
 	snprintf(left, sizeof(left), "%s%s%s", cmd->name, cmd->args[0] ? " " : "", cmd->args);
-	fprintf(f, "  %-28s %s\n", left, cmd->summary);
+	if (strlen(left) > 28)
+		fprintf(f, "  %s\n  %-28s %s\n", left, "", cmd->summary);
+	else
+		fprintf(f, "  %-28s %s\n", left, cmd->summary);
 }
 
 void cli_help(FILE *f)
@@ -47,6 +51,15 @@ void cli_help_group(FILE *f, const struct cli_group *g)
 	fprintf(f, "usage: norn %s COMMAND ...\n\n%s\n\n", g->name, g->summary);
 	for (size_t i = 0; i < g->n_cmds; i++)
 		print_cmd_line(f, &g->cmds[i]);
+	/* A command that has the name of the group: norn log JOB. */
+	for (size_t i = 0; i < cli_groups[0]->n_cmds; i++) {
+		const struct cli_cmd *cmd = &cli_groups[0]->cmds[i];
+
+		if (!str_eq(cmd->name, g->name))
+			continue;
+		fprintf(f, "\nnorn %s %s: %s", cmd->name, cmd->args, cmd->summary);
+		fprintf(f, " (norn %s JOB --help)\n", cmd->name);
+	}
 	fprintf(f, "\n%s", footer);
 }
 

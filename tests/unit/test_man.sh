@@ -3,6 +3,7 @@
 set -eu
 cd "$NORN_SRCDIR/man"
 norn=$NORN_BUILDDIR/norn
+docs=$NORN_BUILDDIR/norn-docs
 bad=0
 
 missing()
@@ -11,42 +12,44 @@ missing()
 	bad=1
 }
 
-# Lines "  name ARGS   summary" of a help, the name being lower-case words.
-names_in()
-{
-	sed -n '/^Options/q; s/^  \([a-z]*\( [a-z]\{1,\}\)\{0,1\}\) .*/\1/p' | sed 's/ $//'
-}
-
-check_command()
-{
-	grep -q "^\.It Ic $1\( \|$\)" norn.1 || missing "norn $1" norn.1
-	# shellcheck disable=SC2086 # a command is one to three words
-	"$norn" $1 --help | sed -n '/^Options:/,/^$/s/^  -\{1,2\}\([a-z-]*\).*/\1/p' >"$opts"
-	while read -r opt; do
-		grep -q -e "Fl -\{0,1\}$opt\( \|$\)" -e ", -$opt\( \|$\)" norn.1 ||
-			missing "option $opt of norn $1" norn.1
-	done <"$opts"
-}
-
+# The commands without a group stand in norn.1, by hand.
 opts=$(mktemp)
 trap 'rm -f "$opts"' EXIT
 commands=0
-groups=$("$norn" --help | sed -n '/^Groups/,/^$/s/^  \([a-z]\{1,\}\) .*/\1/p')
-for cmd in run why log gc version; do
-	check_command "$cmd"
+for cmd in $("$norn" --help | sed -n '/^Groups/q; s/^  \([a-z]\{1,\}\) .*/\1/p'); do
+	grep -q "^\.It Ic $cmd\( \|$\)" norn.1 || missing "norn $cmd" norn.1
+	"$norn" "$cmd" --help | sed -n '/^Options:/,/^$/s/^  -\{1,2\}\([a-z-]*\).*/\1/p' >"$opts"
+	while read -r opt; do
+		grep -q -e "Fl -\{0,1\}$opt\( \|$\)" -e ", -$opt\( \|$\)" norn.1 ||
+			missing "option $opt of norn $cmd" norn.1
+	done <"$opts"
+	commands=$((commands + 1))
 done
-for group in $groups; do
-	for cmd in $("$norn" "$group" --help | names_in | sed 's/ /_/'); do
-		cmd=$(printf '%s' "$cmd" | tr _ ' ')
-		case $group-$cmd in
-		site-ca*) cmd='ca init' ;;
-		*) cmd=${cmd%% *} ;;
-		esac
-		check_command "$group $cmd"
-		commands=$((commands + 1))
+[ "$commands" -ge 7 ] || missing "most of norn --help ($commands commands)" 'what this test reads'
+
+# Those of a group have a page that is made from the same tables as the help.
+pages=0
+for page in $("$docs" pages); do
+	"$docs" man "$page" | cmp -s - "norn-$page.1" || missing "what \`make docs\` makes" "norn-$page.1"
+	grep -q "^\.It Xr norn-$page 1 " norn.1 || missing "norn-$page(1)" norn.1
+	pages=$((pages + 1))
+done
+[ "$pages" -ge 12 ] || missing "most of norn-docs pages ($pages)" 'what this test reads'
+"$docs" completion | cmp -s - ../etc/norn.bash-completion ||
+	missing 'what `make docs` makes' etc/norn.bash-completion
+
+# Every command has a page and an example.
+for group in $("$norn" --help | sed -n '/^Groups/,/^$/s/^  \([a-z]\{1,\}\) .*/\1/p'); do
+	page=$group
+	[ "$group" != component ] || page=provider
+	for cmd in $("$norn" "$group" --help | sed -n '/^Options/q; s/^  \([a-z][a-z-]*\).*/\1/p'); do
+		grep -q "^\.It Ic $group $cmd\( \|$\)" "norn-$page.1" || missing "norn $group $cmd" "norn-$page.1"
+		[ "$group $cmd" != 'site ca' ] || cmd='ca init'
+		# shellcheck disable=SC2086 # a command is one or two words
+		"$norn" "$group" $cmd --help | grep -q "^  norn $group $cmd" ||
+			missing 'an example' "norn $group $cmd --help"
 	done
 done
-[ "$commands" -ge 20 ] || missing "most of norn --help ($commands commands)" 'what this test reads'
 
 keys=$(sed -n 's/^[^"]*[({]"\([a-z_]*\.[a-z_0-9]*\)",.*/\1/p' ../src/store/node_conf.c)
 [ "$(printf '%s\n' "$keys" | wc -l)" -ge 40 ] || missing 'the table of options' 'what this test reads'
