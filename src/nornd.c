@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "api/api.h"
+#include "api/openapi.h"
 #include "auth/signature.h"
 #include "base/log.h"
 #include "base/fs.h"
@@ -54,7 +55,7 @@ static bool parts_up;
 static const char usage[] =
     "usage: nornd --config FILE [--set PATH=VALUE]... [--stderr]\n"
     "       nornd --config FILE --migrate | --check | --create-admin NAME\n"
-    "       nornd --help | --help-config | --version\n"
+    "       nornd --help | --help-config | --print-openapi | --version\n"
     "\n"
     "A node of a Norn site: client API, other sites, scheduling, running components.\n"
     "\n"
@@ -66,6 +67,7 @@ static const char usage[] =
     "                        token, then ends\n"
     "      --stderr          logs to standard error instead of <dirs.logs>/norn/nornd.log\n"
     "      --help-config     prints a commented sample of all options\n"
+    "      --print-openapi   prints the OpenAPI document of the HTTP API\n"
     "      --version\n"
     "\n"
     "SIGTERM ends it in order, SIGHUP reads the certificates again.\n"
@@ -82,9 +84,18 @@ static void print_sample(void)
 	buf_free(&b);
 }
 
+static void print_openapi(void)
+{
+	json_t *all = openapi_document();
+
+	json_dumpf(all, stdout, JSON_INDENT(1) | JSON_SORT_KEYS);
+	putchar('\n');
+	json_decref(all);
+}
+
 static int parse_options(int argc, char **argv, struct options *o)
 {
-	enum { MIGRATE = 256, CHECK, STDERR, HELP_CONFIG, CREATE_ADMIN };
+	enum { MIGRATE = 256, CHECK, STDERR, HELP_CONFIG, CREATE_ADMIN, PRINT_OPENAPI };
 	static const struct option longs[] = {
 	    {"config", required_argument, NULL, 'c'},
 	    {"set", required_argument, NULL, 's'},
@@ -93,6 +104,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 	    {"create-admin", required_argument, NULL, CREATE_ADMIN},
 	    {"stderr", no_argument, NULL, STDERR},
 	    {"help-config", no_argument, NULL, HELP_CONFIG},
+	    {"print-openapi", no_argument, NULL, PRINT_OPENAPI},
 	    {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, 'V'},
 	    {NULL, 0, NULL, 0}};
@@ -121,6 +133,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case HELP_CONFIG:
 			print_sample();
+			return EX_OK;
+		case PRINT_OPENAPI:
+			print_openapi();
 			return EX_OK;
 		case 'h':
 			fputs(usage, stdout);

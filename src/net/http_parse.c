@@ -183,7 +183,7 @@ static enum http_event parse_version(struct http_parser *p, const char *s, size_
 static bool is_known_method(const char *m)
 {
 	static const char *const known[] = {"GET",   "POST",    "PUT",     "DELETE", "HEAD",
-					    "PATCH", "OPTIONS", "CONNECT", "TRACE"};
+					    "PATCH", "OPTIONS", "CONNECT", "TRACE",  "QUERY"};
 
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
 		if (strcmp(m, known[i]) == 0)
