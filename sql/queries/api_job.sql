@@ -51,13 +51,13 @@ SELECT array_agg(x.party_job_no ORDER BY x.rank) AS nos,
                             WHEN 'end_time' THEN -norn.ms(end_at) WHEN 'progress' THEN -progress
                             WHEN 'elapsed' THEN -(norn.ms(end_at) - norn.ms(start_at)) END,
                        create_at DESC, party_job_no DESC
-                 LIMIT NULLIF($7::integer, 0) OFFSET $8::integer) page) x;
+                 LIMIT NULLIF($7::integer, 0) OFFSET $8::bigint) page) x;
 
 -- name: api_job_page
 -- the newest jobs, in the order that the index gives
 SELECT (SELECT array_agg(party_job_no ORDER BY create_at DESC, party_job_no DESC)
           FROM (SELECT party_job_no, create_at FROM norn.party_job ORDER BY create_at DESC, party_job_no DESC
-                 LIMIT NULLIF($1::integer, 0) OFFSET $2::integer) x) AS nos,
+                 LIMIT NULLIF($1::integer, 0) OFFSET $2::bigint) x) AS nos,
        (SELECT count(*) FROM norn.party_job) AS n;
 
 -- name: api_job_records

@@ -54,4 +54,4 @@ SELECT json_build_object(
           FROM norn.party_task t JOIN norn.party_job p USING (party_job_no) LEFT JOIN norn.node n USING (node_id)
          WHERE ($1::text IS NULL OR t.job_id = $1) AND ($2::text IS NULL OR t.role = $2)
            AND ($3::text IS NULL OR t.party_id = $3) AND ($4::text IS NULL OR t.task_name = $4)
-         ORDER BY t.run_no DESC LIMIT NULLIF($5::integer, 0) OFFSET $6::integer) x), '[]')) AS data;
+         ORDER BY t.run_no DESC LIMIT NULLIF($5::integer, 0) OFFSET $6::bigint) x), '[]')) AS data;

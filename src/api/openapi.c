@@ -168,6 +168,14 @@ static json_t *error_ref(void)
 	return json_pack("{s:s}", "$ref", "#/components/schemas/Error");
 }
 
+/* Of what is not JSON; of server-sent events, that of each. */
+static json_t *text_schema(const char *media)
+{
+	if (str_eq(media, "text/event-stream"))
+		return openapi_type("ServerSentEvent");
+	return str_starts(media, "text/") ? json_pack("{s:s}", "type", "string") : json_object();
+}
+
 static void add_success(json_t *answers, const struct http_route *route)
 {
 	const struct http_doc *doc = route->doc;
@@ -178,10 +186,7 @@ static void add_success(json_t *answers, const struct http_route *route)
 	if (media != NULL) {
 		char *plain = mem_strndup(media, strcspn(media, ";"));
 		json_object_set_new(content, plain,
-				    json_pack("{s:o}", "schema",
-					      str_starts(media, "text/")
-						  ? json_pack("{s:s}", "type", "string")
-						  : json_object()));
+				    json_pack("{s:o}", "schema", text_schema(plain)));
 		free(plain);
 	}
 	if (media == NULL || !str_eq(media, JSON_TYPE)) {

@@ -181,6 +181,8 @@ static const struct {
     {"Event", "A step of a job's history",
      "{id:integer at_ms:integer task_name:string? role:string? party_id:string? attempt:integer? "
      "object:string from:string? to:string? reason:string? detail:any actor:string?}"},
+    {"ServerSentEvent", "One of a stream; data is JSON, id is where to go on",
+     "{event:string data:string id?:string}"},
     {"Timing", "How long the runs of a job waited and ran; null is what this site cannot know",
      "{job:{job_id:string status:string submitted_ms:integer start_ms:integer? end_ms:integer? "
      "waited_ms:integer? reserved_ms:integer? elapsed_ms:integer?} runs:{task_name:string "
