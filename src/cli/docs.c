@@ -191,7 +191,10 @@ static const char completion_head[] =
     "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
     "\t\tword=${COMP_WORDS[i]}\n"
     "\t\tcase $word in\n"
-    "\t\t--url | --ca | --timeout) ((i++)) ;;\n"
+    "\t\t--url | --ca | --timeout";
+
+static const char completion_middle[] =
+    ") ((i++)) ;;\n"
     "\t\t-*) ;;\n"
     "\t\t*)\n"
     "\t\t\tpath=\"$path${path:+ }$word\"\n"
@@ -230,6 +233,37 @@ static const char completion_tail[] =
     "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
     "}\n"
     "complete -o filenames -F _norn norn\n";
+
+/* Whether an option before this one has the same name. */
+static bool is_known(size_t group, size_t cmd, const struct cli_opt *opt)
+{
+	for (size_t i = 0; i <= group; i++) {
+		for (size_t k = 0; k < cli_groups[i]->n_cmds && (i < group || k <= cmd); k++) {
+			const struct cli_opt *o = cli_groups[i]->cmds[k].opts;
+
+			for (; o != NULL && o->name != NULL && o != opt; o++)
+				if (str_eq(o->name, opt->name))
+					return true;
+			if (o == opt)
+				return i < group || k < cmd; /* several share a table */
+		}
+	}
+	return false;
+}
+
+/* The options behind which a value stands, as patterns. */
+static void put_valued(FILE *f)
+{
+	for (size_t i = 0; i < cli_n_groups; i++) {
+		for (size_t k = 0; k < cli_groups[i]->n_cmds; k++) {
+			const struct cli_opt *o = cli_groups[i]->cmds[k].opts;
+
+			for (; o != NULL && o->name != NULL; o++)
+				if (o->arg != NULL && !is_known(i, k, o))
+					fprintf(f, " | %s", o->name);
+		}
+	}
+}
 
 static void put_names(FILE *f, const struct cli_group *g)
 {
@@ -274,6 +308,8 @@ static void put_case(FILE *f, const struct cli_group *g, const struct cli_cmd *c
 void docs_completion(FILE *f)
 {
 	fputs(completion_head, f);
+	put_valued(f);
+	fputs(completion_middle, f);
 	/* Longer commands first: `log count` before `log`. */
 	fputs("\tcase $path in\n\t'') words='", f);
 	for (size_t i = 0; i < cli_n_groups; i++)

@@ -20,6 +20,67 @@ OK, FAILED, USAGE, UNREACHABLE, NOT_FOUND, CANCELED, TIMEOUT = range(7)
 NO_JOB = "202601010000000000000"
 TABLE = "id,y,x0\n" + "".join(f"u{i},{i % 2},{i}.5\n" for i in range(50))
 
+# The commands of FATE's flow 2.2.0 with their options, the short form where there is one.
+FLOW = {
+    "init": "--ip --port --app-id --app-token --reset",
+    "version": "",
+    "client create-client": "--app-name",
+    "client delete-client": "--app-id",
+    "client query-client": "--app-id --app-name",
+    "client create-site": "-p",
+    "client delete-site": "-p",
+    "client query-site": "-p",
+    "client create-partner": "-p --app-id --app-token",
+    "client delete-partner": "-p",
+    "client query-partner": "-p",
+    "data upload": "-c",
+    "data upload-file": "-c",
+    "data transformer": "-c",
+    "data download-component": "-n -ns -o",
+    "data download": "-n -ns -o",
+    "job submit": "-c",
+    "job query": "-j -r -p -s",
+    "job add-notes": "-j -r -p --notes",
+    "job stop": "-j",
+    "job rerun": "-j",
+    "job list": "-j -r -p -s -l",
+    "job download-log": "-j -o",
+    "job clean-queue": "",
+    "job clean": "-j",
+    "job dependency": "-j -r -p",
+    "task query": "-j -r -p -tn -s -tid -tv",
+    "task list": "-j -r -p -tn -l",
+    "log count": "--log-type -j -r -p --instance-id",
+    "log query": "--log-type -j -r -p -tn --instance-id",
+    "model export": "-mid -mv -p -r -o",
+    "model import": "-mid -mv -i",
+    "model delete": "-mid -mv -r -p -tn --output-key",
+    "output query-metric-key": "-j -r -p -tn",
+    "output query-metric": "-j -r -p -tn",
+    "output delete-metric": "-j -r -p -tn",
+    "output query-model": "-j -r -p -tn",
+    "output download-model": "-j -r -p -tn -o",
+    "output delete-model": "-j -r -p -tn",
+    "output download-data": "-j -r -p -tn -o",
+    "output query-data-table": "-j -r -p -tn",
+    "output display-data": "-j -r -p -tn",
+    "permission grant": "--app-id -r",
+    "permission delete": "--app-id -r",
+    "permission query": "--app-id",
+    "permission grant-resource": "-c",
+    "permission delete-resource": "-c",
+    "permission query-resource": "-p",
+    "provider register": "-c",
+    "provider query": "-n --device --version --provider-name",
+    "provider delete": "-n --device --version --provider-name",
+    "server info": "",
+    "site query": "",
+    "table query": "-ns -n -d",
+    "table delete": "-ns -n",
+    "table bind": "-ns -n -o",
+    "test toy": "-gid -hid -t",
+}
+
 
 def groups():
     text = subprocess.run([harness.program("norn"), "--help"], capture_output=True, text=True, check=True).stdout
@@ -565,6 +626,16 @@ class Flow(Cli):
         self.assertEqual(flow("init", "--reset")[1]["code"], 0)
         with open(keys, encoding="utf-8") as f:
             self.assertNotIn("secret", f.read())
+
+    def test_every_command_of_flow(self):
+        found = {}
+        for word in re.findall(r"^  ([a-z]+)$", self.flow("--help"), re.M):
+            inner = self.flow(word, "--help")
+            names = re.findall(r"^  ([a-z-]+)$", inner, re.M)
+            for command in [f"{word} {n}" for n in names] or [word]:
+                text = self.flow(*command.split(), "--help")
+                found[command] = set(re.findall(r"^  (-[a-z-]+)", text, re.M)) - {"-h"}
+        self.assertEqual(found, {k: set(v.split()) for k, v in FLOW.items()})
 
     def test_others(self):
         self.assertEqual(self.envelope("server", "info")["code"], 0)
