@@ -98,6 +98,11 @@ def budget_rows(rows):
             yield r["what"], r["budget"], measured, {True: "yes", False: "**no**", None: "-"}[r.get("ok")]
 
 
+def percentiles(r):
+    both = [f"{name} {number(r[name + '_ms'])} ms" for name in ("p50", "p99") if r.get(name + "_ms") is not None]
+    return "; " + ", ".join(both) if both else ""
+
+
 def markdown(head, results):
     m = head["machine"]
     out = [f"# Measurements of {head['date']}, {head['mode']}", ""]
@@ -122,7 +127,7 @@ def markdown(head, results):
             ratios = ", ".join(f"{number(v)} x {k}" for k, v in r.get("ratios", {}).items())
             busy = "" if r.get("others") is None else number(r["others"])
             used = "" if r.get("cores_busy") is None else number(r["cores_busy"])
-            body.append([r["what"], outcome(r), ratios, used, busy, r.get("note", "")])
+            body.append([r["what"], outcome(r) + percentiles(r), ratios, used, busy, r.get("note", "")])
         out += table(["what", "measured", "ratios in this run", "cores busy", "and before", "note"], body)
     if results.notes:
         out += ["", "## Notes", ""] + [f"- {n}" for n in results.notes]
