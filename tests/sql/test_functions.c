@@ -546,6 +546,25 @@ START_TEST(a_job_that_ends_tells_every_party_that_may_know_of_it)
 }
 END_TEST
 
+/* A backup reads every table, the default partition of the history too, for as long as it takes. */
+START_TEST(a_node_registers_while_a_backup_runs)
+{
+	static const char ensure[] = "SELECT norn.event_partitions_ensure(20)";
+
+	fn_do(B, "BEGIN");
+	fn_do(B, "LOCK TABLE norn.event_default IN ACCESS SHARE MODE");
+	fn_do(A, "BEGIN");
+	fn_do(A, "INSERT INTO norn.node (node_id, name, duties, version, lease_ms) "
+		 "VALUES ('n3', 'three', 'exec', '0', 60000)");
+	ck_assert_int_eq(fn_int(A, "%s", ensure), 0);
+	fn_do(A, "COMMIT");
+	ck_assert_int_eq(fn_int(C, "SELECT count(*) FROM norn.node WHERE node_id = 'n3'"), 1);
+	fn_do(B, "COMMIT");
+	ck_assert_int_gt(fn_int(A, "%s", ensure), 0);
+	ck_assert_int_eq(fn_int(A, "%s", ensure), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("functions");
@@ -576,6 +595,7 @@ int main(void)
 	tcase_add_test(tc, messages_to_one_party_of_a_job_go_one_by_one);
 	tcase_add_test(tc, other_jobs_and_parties_do_not_wait);
 	tcase_add_test(tc, a_job_that_ends_tells_every_party_that_may_know_of_it);
+	tcase_add_test(tc, a_node_registers_while_a_backup_runs);
 	suite_add_tcase(s, tc);
 	r = srunner_create(s);
 	srunner_set_fork_status(r, CK_NOFORK);
