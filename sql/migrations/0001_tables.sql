@@ -85,6 +85,8 @@ CREATE TABLE norn.task (
 ) WITH (fillfactor = 70);
 
 CREATE INDEX task_running ON norn.task (job_no) WHERE status = 'running';
+-- Reports of other sites name a task.
+CREATE UNIQUE INDEX task_name ON norn.task (job_no, task_name);
 
 CREATE TABLE norn.task_edge (
     job_no          bigint NOT NULL REFERENCES norn.job ON DELETE CASCADE,
@@ -129,7 +131,10 @@ CREATE TABLE norn.job_work (
         autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX job_work_due ON norn.job_work (due_at);
 CREATE INDEX job_work_blocked ON norn.job_work (prio) WHERE blocked;
-CREATE INDEX job_work_fit ON norn.job_work (need_cores, prio) WHERE blocked AND (need_cores > 0 OR need_memory_mb > 0);
+CREATE INDEX job_work_local ON norn.job_work (prio) WHERE blocked AND local_only;
+-- need_memory_mb: to pass over those that need too much without reading their rows
+CREATE INDEX job_work_fit ON norn.job_work (need_cores, prio, need_memory_mb)
+    WHERE blocked AND (need_cores > 0 OR need_memory_mb > 0);
 
 CREATE TABLE norn.task_work (
     job_no          bigint NOT NULL REFERENCES norn.job ON DELETE CASCADE,

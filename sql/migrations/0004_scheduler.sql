@@ -194,7 +194,8 @@ BEGIN
     -- ready to ask again.
     UPDATE norn.job_party x SET reserve_state = 'none'
      WHERE x.job_no = ANY (p_job_nos) AND norn.mine(x.job_no) AND x.reserve_state <> 'never'
-       AND EXISTS (SELECT 1 FROM norn.job_party y WHERE y.job_no = x.job_no AND y.reserve_state IN ('refused', 'never'));
+       -- an aggregate, since the planner would turn EXISTS into a join that reads the parties of every job there was
+       AND (SELECT bool_or(y.reserve_state IN ('refused', 'never')) FROM norn.job_party y WHERE y.job_no = x.job_no);
     INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, give_up_at)
     SELECT x.party_id, j.scheduler_party_id, j.job_id, j.job_no, x.party_no, 'job_reserve',
            json_build_object('job_id', j.job_id, 'role', x.role, 'party_id', x.party_id, 'ttl_ms', 2 * p_ttl_ms),

@@ -22,7 +22,8 @@ SELECT norn.party_task_start(ARRAY[$1], ARRAY[$2], ARRAY[$3::integer], ARRAY[$4]
 SELECT t.status, t.party_status, p.status AS job_status, norn.ms(t.start_at) AS start_ms, norn.ms(t.end_at) AS end_ms,
        norn.ms(t.update_at) AS update_ms, p.scheduler_party_id
   FROM norn.party_job p LEFT JOIN norn.party_task t
-       ON t.party_job_no = p.party_job_no AND t.task_name = $2 AND t.attempt = $3::integer
+       ON t.party_job_no = p.party_job_no AND t.job_id = $1 AND t.task_name = $2 AND t.attempt = $3::integer
+          AND t.role = $4 AND t.party_id = $5
  WHERE p.job_id = $1 AND p.role = $4 AND p.party_id = $5;
 
 -- name: party_task_rerun

@@ -259,6 +259,43 @@ START_TEST(a_run_that_comes_while_a_claim_begins_is_in_its_answer)
 }
 END_TEST
 
+/* ---- messages name a task, of which a job may have many ---- */
+
+enum { TASKS = 2000 };
+
+static int64_t rows_read(void)
+{
+	return fn_int(A, "SELECT sum(seq_tup_read + COALESCE(idx_tup_fetch, 0)) FROM "
+			 "pg_stat_xact_user_tables WHERE schemaname = 'norn'");
+}
+
+START_TEST(a_message_about_a_task_does_not_read_the_others)
+{
+	const struct fn_job large = {.id = "j", .n_tasks = TASKS, .n_parties = 2, .n_remote = 1};
+	const char *const state[] = {"j", "t1000", "0", "guest", "9999"};
+	const char *const report[] = {"j",  "t1000", "0",  "host", "9998", "running",
+				      NULL, NULL,    NULL, NULL,   "f"};
+	int64_t before;
+	PGresult *res;
+
+	fn_do(A, "SET enable_seqscan = off");
+	fn_submit(A, &large);
+	fn_do(A, "INSERT INTO norn.task_party (job_no, task_no, attempt, party_no) "
+		 "SELECT job_no, 1000, 0, 1 FROM norn.job");
+	fn_do(A, "BEGIN");
+	before = rows_read();
+	res = fn_stmt(A, Q_PARTY_TASK_STATE, 5, state);
+	ck_assert_int_eq(PQntuples(res), 1);
+	ck_assert_str_eq(PQgetvalue(res, 0, 0), "waiting");
+	PQclear(res);
+	res = fn_stmt(A, Q_SCHED_REMOTE_REPORT, 11, report);
+	ck_assert_str_eq(PQgetvalue(res, 0, 0), "t");
+	PQclear(res);
+	ck_assert_int_lt(rows_read() - before, TASKS / 4);
+	fn_do(A, "COMMIT");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("messages");
@@ -280,6 +317,7 @@ int main(void)
 	tcase_add_test(tc, a_stop_for_an_earlier_attempt_does_not_stop_a_rerun);
 	tcase_add_test(tc, a_claim_that_nobody_heard_of_is_found);
 	tcase_add_test(tc, a_run_that_comes_while_a_claim_begins_is_in_its_answer);
+	tcase_add_test(tc, a_message_about_a_task_does_not_read_the_others);
 	suite_add_tcase(s, tc);
 	r = srunner_create(s);
 	srunner_set_fork_status(r, CK_NOFORK);

@@ -421,6 +421,79 @@ START_TEST(many_schedulers_and_few_cores)
 }
 END_TEST
 
+/* ---- what it costs when many wait ---- */
+
+enum { WAITING = 3000 };
+
+/* As the node's sessions are set, and with statistics from when nothing was there. */
+static void many_wait(void)
+{
+	fn_do(A, "ANALYZE norn.job, norn.job_party, norn.job_work");
+	fn_do(A, "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
+		 "SET seq_page_cost = 0.01; SET random_page_cost = 0.01;"
+		 "SET plan_cache_mode = force_generic_plan");
+	fn_do(A,
+	      "INSERT INTO norn.job (job_id, status, initiator_party_id, scheduler_party_id, "
+	      "model_id, model_version, n_tasks) SELECT 'w' || i, 'waiting', '9999', '9999', 'm', "
+	      "'0', 1 FROM generate_series(1, %d) i",
+	      WAITING);
+	fn_do(A, "INSERT INTO norn.job_party (job_no, party_no, role, party_id, local, cores, "
+		 "create_state) SELECT job_no, 0, 'guest', '9999', true, 2, 'ok' FROM norn.job "
+		 "WHERE job_id LIKE 'w%%'");
+	fn_do(A, "INSERT INTO norn.job_work (job_no, prio, due_at, blocked, need_cores) SELECT "
+		 "job_no, job_no, now() + interval '1 hour', true, 2 FROM norn.job WHERE job_id "
+		 "LIKE 'w%%'");
+}
+
+/* Rows that the running transaction of A has read. */
+static int64_t rows_read(void)
+{
+	return fn_int(A, "SELECT sum(seq_tup_read + COALESCE(idx_tup_fetch, 0)) FROM "
+			 "pg_stat_xact_user_tables WHERE schemaname = 'norn'");
+}
+
+START_TEST(a_job_that_asks_does_not_read_those_that_wait)
+{
+	struct fn_cycle c;
+	int64_t before;
+
+	many_wait();
+	job("asks", 1, 0);
+	ck_assert_int_eq(fn_claim(B, 1, 60000, &c), 1);
+	fn_load(B, &c);
+	fn_do(A, "BEGIN");
+	ck_assert(fn_guard(A, &c, NULL));
+	before = rows_read();
+	fn_do(A, "SELECT norn.sched_reserve(ARRAY[%lld], 60000)", (long long)c.job_no);
+	ck_assert_int_lt(rows_read() - before, WAITING / 4);
+	fn_do(A, "COMMIT");
+	ck_assert_str_eq(state(c.job_no), "granted");
+}
+END_TEST
+
+START_TEST(a_release_reads_only_whom_it_wakes)
+{
+	int64_t before;
+
+	many_wait();
+	fn_do(A, "BEGIN");
+	fn_do(A, "INSERT INTO norn.resource_freed (party_id, brief) VALUES ('9999', false)");
+	before = rows_read();
+	ck_assert_int_eq(wake(A), 4); /* of 8 cores */
+	ck_assert_int_lt(rows_read() - before, WAITING / 4);
+	fn_do(A, "COMMIT");
+	/* all need more memory than there is */
+	fn_do(A, "UPDATE norn.engine SET memory_mb = 1000");
+	fn_do(A, "UPDATE norn.job_work SET need_memory_mb = 2000");
+	fn_do(A, "BEGIN");
+	fn_do(A, "INSERT INTO norn.resource_freed (party_id, brief) VALUES ('9999', false)");
+	before = rows_read();
+	ck_assert_int_eq(wake(A), 0);
+	ck_assert_int_lt(rows_read() - before, WAITING / 4);
+	fn_do(A, "COMMIT");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("resources");
@@ -445,6 +518,8 @@ int main(void)
 	tcase_add_test(tc, two_wake_ups_at_once);
 	tcase_add_test(tc, what_is_given_back_unused_wakes_only_jobs_of_this_site);
 	tcase_add_test(tc, other_sites_are_told_of_a_release);
+	tcase_add_test(tc, a_job_that_asks_does_not_read_those_that_wait);
+	tcase_add_test(tc, a_release_reads_only_whom_it_wakes);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("schedulers");
 	tcase_add_unchecked_fixture(tc, fn_migrate, NULL);
