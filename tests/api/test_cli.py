@@ -520,11 +520,18 @@ class Watching(Cli):
 
             t = threading.Thread(target=take)
             t.start()
+            # what AddressSanitizer keeps back of freed memory would be counted, too
+            env = {**harness.child_env(), "ASAN_OPTIONS": "quarantine_size_mb=1"}
             p = subprocess.Popen([harness.program("norn"), "--url", f"http://127.0.0.1:{s.getsockname()[1]}", "data",
                                   "upload", path, "--namespace", "test", "--name", "large"], stderr=subprocess.PIPE,
-                                 stdout=subprocess.DEVNULL, env=harness.child_env())
-            _, stderr = p.communicate(timeout=120)
+                                 stdout=subprocess.DEVNULL, env=env)
+            stderr = p.stderr.read()
+            p.stderr.close()
+            _, status, usage = os.wait4(p.pid, 0)
+            p.returncode = os.waitstatus_to_exitcode(status)
             t.join()
+            self.assertEqual(p.returncode, FAILED)
+            self.assertLess(usage.ru_maxrss, 100 << 10, "KiB at the most")
             self.assertIn(b"too large", stderr)
             self.assertGreater(got[0], 200 << 20)
 
