@@ -18,7 +18,7 @@ for source in "$fuzz"/fuzz_*.c; do
 	mkdir "$out/$name" || exit 99
 	# New inputs of libFuzzer go into the first directory.
 	rc=0
-	ASAN_OPTIONS=${ASAN_OPTIONS:-allocator_may_return_null=1} "$program" "-dict=$fuzz/$name.dict" "-seed=$seed" \
+	"$program" "-dict=$fuzz/$name.dict" "-seed=$seed" \
 		"-max_total_time=$seconds" -runs=100000000 "-artifact_prefix=$NORN_BUILDDIR/fuzz-$name-" \
 		"$out/$name" "$fuzz/corpus/$name" >"$out/log" 2>&1 || rc=$?
 	if [ "$rc" -eq 0 ]; then
