@@ -235,25 +235,51 @@ static bool split(char *name, struct entry *n, struct err *e)
 	return known || err_set(e, ERR_PARSE, "'%.100s' is not a role", n->parts[2]);
 }
 
-static json_t *meta_of(const struct buf *tar, const char *file, struct err *e)
+/* Where the descriptions are, by the names of their files: {name: [offset, bytes]}. Made once for
+ * an archive, so that many files do not mean many readings of it. */
+static json_t *find_metas(const struct buf *tar, struct err *e)
 {
 	struct untar t = {.data = buf_str(tar), .len = tar->len};
 	struct untar_file f = {0};
+	json_t *all = json_object();
 	int more;
 
 	while ((more = untar_next(&t, &f, e)) > 0) {
 		const char *name = last_part(f.name);
-		size_t n = strlen(file);
-		if (strncmp(name, file, n) != 0 || !str_eq(name + n, META_END))
+		if (!str_ends(name, META_END))
 			continue;
-		json_t *v = js_parse_yaml(f.data, f.len, NULL, e);
-		if (v == NULL || json_is_object(v))
-			return v;
-		json_decref(v);
-		err_set(e, ERR_PARSE, "%s is no map", f.name);
-		return NULL;
+		char *file = mem_strndup(name, strlen(name) - strlen(META_END));
+		if (str_is_name(file, NAME_LEN) && json_object_get(all, file) == NULL)
+			json_object_set_new(
+			    all, file,
+			    json_pack("[I, I]", (json_int_t)(f.data - t.data), (json_int_t)f.len));
+		free(file);
+		if (json_object_size(all) > FILES_MAX) {
+			err_set(e, ERR_LIMIT, "more than %d files of the kind *" META_END,
+				FILES_MAX);
+			more = -1;
+			break;
+		}
 	}
-	return more == 0 ? json_object() : NULL;
+	if (more == 0)
+		return all;
+	json_decref(all);
+	return NULL;
+}
+
+static json_t *meta_of(const struct buf *tar, const json_t *metas, const char *file, struct err *e)
+{
+	const json_t *at = json_object_get(metas, file);
+
+	if (at == NULL)
+		return json_object();
+	json_t *v = js_parse_yaml(buf_str(tar) + json_integer_value(json_array_get(at, 0)),
+				  (size_t)json_integer_value(json_array_get(at, 1)), NULL, e);
+	if (v == NULL || json_is_object(v))
+		return v;
+	json_decref(v);
+	err_set(e, ERR_PARSE, "%s" META_END " is no map", file);
+	return NULL;
 }
 
 static void sha256_hex(const void *data, size_t len, struct buf *out)
@@ -301,7 +327,7 @@ static bool keep_model(struct entry *n, const struct untar_file *f, json_t *meta
 	return ok;
 }
 
-static bool import_tar(struct entry *n, const struct buf *tar, struct err *e)
+static bool import_files(struct entry *n, const struct buf *tar, const json_t *metas, struct err *e)
 {
 	struct untar t = {.data = buf_str(tar), .len = tar->len};
 	struct untar_file f = {0};
@@ -316,7 +342,7 @@ static bool import_tar(struct entry *n, const struct buf *tar, struct err *e)
 			return err_set(e, ERR_PARSE, "'%.100s' is not the name of a file", name);
 		if (json_array_size(n->x->rows) >= FILES_MAX)
 			return err_set(e, ERR_LIMIT, "more than %d files", FILES_MAX);
-		json_t *meta = meta_of(tar, name, e);
+		json_t *meta = meta_of(tar, metas, name, e);
 		if (meta == NULL || !keep_model(n, &f, meta, found, e))
 			return false;
 		found++;
@@ -324,6 +350,15 @@ static bool import_tar(struct entry *n, const struct buf *tar, struct err *e)
 	if (more == 0 && found == 0)
 		return err_set(e, ERR_PARSE, "there is no model in it");
 	return more == 0;
+}
+
+static bool import_tar(struct entry *n, const struct buf *tar, struct err *e)
+{
+	json_t *metas = find_metas(tar, e);
+	bool ok = metas != NULL && import_files(n, tar, metas, e);
+
+	json_decref(metas);
+	return ok;
 }
 
 static bool import_entries(struct entry *n, const struct zip_reader *z, struct err *e)

@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import sys
+import tarfile
 import unittest
 import zipfile
 
@@ -234,6 +235,33 @@ class Reference(FederationTest):
             self.assertTrue(v["request_id"])
 
     # ---- models from elsewhere
+
+    def test_descriptions_of_a_model(self):
+        """Each file is described by the one of its own name; of those there is an end."""
+        def tar(files):
+            out = io.BytesIO()
+            with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as t:
+                for name, content in files:
+                    info = tarfile.TarInfo(name)
+                    info.size = len(content)
+                    t.addfile(info, io.BytesIO(content))
+            out2 = io.BytesIO()
+            with zipfile.ZipFile(out2, "w", zipfile.ZIP_DEFLATED) as z:
+                z.writestr(f"m/1/guest/{GUEST}/task/key", out.getvalue())
+            return form({"model_id": "described", "model_version": "1"}, out2.getvalue())
+
+        body, headers = tar([("two.meta.yaml", b"type_name: second\nindex: 3\n"), ("one", b"{}"), ("d/two", b"[]"),
+                             ("one.meta.yaml", b"type_name: first\nindex: 1\n"), ("three", b"1"), ("three.meta.yaml", b"index: 5\n"),
+                             ("two.meta.yaml", b"type_name: late\n")])
+        good(self.guest.api.envelope("POST", "/v2/model/import", body, headers=headers), "import")
+        rows = self.guest.psql("SELECT output_index, type_name FROM norn.model WHERE model_id = 'described' "
+                               "ORDER BY output_index")
+        self.assertEqual(rows, [["1", "first"], ["3", "second"], ["5", "json_model"]])
+        for files, code in (([("a", b"1"), ("a.meta.yaml", b"- 1\n")], 9004),
+                            ([("a", b"1")] + [(f"x{i}.meta.yaml", b"") for i in range(10001)], 9005)):
+            body, headers = tar(files)
+            v = self.guest.api.envelope("POST", "/v2/model/import", body, headers=headers)
+            self.assertEqual(v["code"], code, v)
 
     def test_bad_models(self):
         tar = b"\0" * 1024
