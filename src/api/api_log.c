@@ -171,31 +171,21 @@ const char *log_source_file(struct http_req *r, const json_t *p)
 	static const char *const needed[] = {"role", "party_id", "task_name"};
 	const char *log = js_str(p, "log", "");
 
-	if (js_int(p, "offset", 0) < 0 || js_int(p, "wait_ms", 0) < 0 ||
-	    js_int(p, "wait_ms", 0) > 30000 || js_int(p, "attempt", 0) < 0 ||
-	    js_int(p, "attempt", 0) > INT32_MAX) {
-		refuse(r, ERR_API_PARAMETER,
-		       "offset and attempt are not negative, wait_ms is at most 30000");
-		return NULL;
-	}
 	for (size_t i = 0; !str_eq(log, "schedule") && i < ARRAY_LEN(needed); i++) {
 		if (js_str(p, needed[i], NULL) == NULL) {
 			refuse(r, ERR_API_PARAMETER, "%s: needed for the log '%s'", needed[i], log);
 			return NULL;
 		}
 	}
-	for (size_t i = 0; i < ARRAY_LEN(logs); i++) {
-		if (str_eq(log, logs[i][0]))
-			return logs[i][1];
-	}
-	refuse(r, ERR_API_PARAMETER, "log: '%.100s' is not schedule, stdout, stderr or component",
-	       log);
-	return NULL;
+	size_t i = 0;
+	while (i + 1 < ARRAY_LEN(logs) && !str_eq(log, logs[i][0]))
+		i++;
+	return logs[i][1];
 }
 
 static const struct param log_read_params[] = {
     {"job_id", P_STR, true, NULL},
-    {"log", P_STR, true, NULL},
+    {"log", P_STR, true, NULL, .among = LOG_NAMES},
     {"role", P_STR, false, NULL},
     {"party_id", P_STR, false, NULL},
     {"task_name", P_STR, false, NULL},

@@ -447,7 +447,7 @@ static void job_stream(struct http_req *r, void *arg)
 
 static const struct param log_stream_params[] = {
     {"job_id", P_STR, true, NULL},
-    {"log", P_STR, true, NULL},
+    {"log", P_STR, true, NULL, .among = LOG_NAMES},
     {"role", P_STR, false, NULL},
     {"party_id", P_STR, false, NULL},
     {"task_name", P_STR, false, NULL},

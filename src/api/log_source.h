@@ -6,6 +6,9 @@
 
 #include "auth/request.h"
 
+/* The values of `log`. */
+#define LOG_NAMES "schedule stdout stderr component"
+
 /* The file's name; NULL: the parameters are wrong, and that was answered. */
 const char *log_source_file(struct http_req *r, const json_t *p);
 bool log_source_schedule(const json_t *p);

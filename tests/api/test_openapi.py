@@ -10,6 +10,7 @@ import sys
 import unittest
 
 import harness
+import test_auth
 from harness import GUEST, FederationTest, job, noop, party_list
 
 PACKAGES = ["schemathesis>=4,<5", "openapi-spec-validator>=0.7,<1", "jsonschema>=4.18,<5"]
@@ -131,7 +132,9 @@ class OpenApiTest(FederationTest):
             raise
 
 
-class Document(OpenApiTest):
+class Answers:
+    """Compares answers with the document."""
+
     def validator(self, method, path):
         import jsonschema
 
@@ -140,10 +143,10 @@ class Document(OpenApiTest):
         schema["components"] = closed(self.document["components"])
         return jsonschema.Draft202012Validator(schema)
 
-    def assert_fits(self, method, path, body=None, code=0, **query):
+    def assert_fits(self, method, path, body=None, code=0, headers=None, **query):
         """Asks, and compares the answer with the document, in which then nothing may be missing."""
         with self.subTest(f"{method} {path}", **query):
-            v = self.guest.api.envelope(method, path, body, query)
+            v = self.guest.api.envelope(method, path, body, query, headers=headers)
             errors = sorted(self.validator(method.lower(), path).iter_errors(v), key=lambda e: list(e.path))
             text = "; ".join(f"{list(c.path)}: {c.message[:200]}" for e in errors for c in ([e] + list(e.context))[:4])
             self.assertFalse(errors, text)
@@ -151,6 +154,8 @@ class Document(OpenApiTest):
                 self.assertEqual(v.get("code", 0), code, v)
             return v
 
+
+class Document(OpenApiTest, Answers):
     def test_it_is_valid(self):
         import openapi_spec_validator
 
@@ -267,6 +272,45 @@ class Document(OpenApiTest):
         self.assert_fits("GET", "/v2/server/service/query", server_name="s", service_name="x")
         post("/v2/server/delete", {"server_name": "s"})
 
+    def test_files_as_answered(self):
+        task = {"job_id": self.job, "role": "guest", "party_id": GUEST, "task_name": "scale"}
+        named = {"namespace": "test", "name": "rows"}
+        for method, path, values in (("GET", "/v2/output/model/download", task), ("GET", "/v2/output/data/download", task),
+                                     ("GET", "/v2/data/download", named),
+                                     ("POST", "/v2/job/log/download", {"job_id": self.job}),
+                                     ("GET", "/v2/job/events/stream", {"job_id": self.job}),
+                                     ("GET", "/v2/log/stream", {**task, "log": "stdout"}),
+                                     ("GET", "/v2/output/metric/stream", task),
+                                     ("GET", "/livez", {}), ("GET", "/readyz", {}), ("GET", "/metrics", {})):
+            with self.subTest(path):
+                body, query = (values, None) if method == "POST" else (None, values)
+                status, headers, _ = self.guest.api.call(method, path, body, query)
+                content = self.document["paths"][path][method.lower()]["responses"]["200"]["content"]
+                media = [m for m in content if m != "application/json"]
+                self.assertEqual((status, [headers["Content-Type"].split(";")[0]]), (200, media))
+
+    def test_what_components_ask(self):
+        job_id = self.guest.api.submit(job({"a": noop(sleep_ms=120000)}))
+        token = harness.wait_until("a component with a token runs", lambda: test_auth.token_of(self.guest, job_id))
+        bearer = {"Authorization": "Bearer " + token}
+        execution = f"{job_id}_a_0_guest_{GUEST}"
+        metric = [{"name": "m", "groups": [{"name": "default", "index": 0}], "data": [{"metric": 1, "step": 0}]}]
+        ask = lambda *a, **kw: self.assert_fits(*a, headers=bearer, **kw)
+        ask("POST", "/v2/worker/metric/save", {"execution_id": execution, "data": metric})
+        ask("POST", "/v2/worker/data/tracking/save", {
+            "execution_id": execution, "meta_data": {}, "uri": "file:///none", "output_key": "k", "namespace": "n",
+            "name": "t", "overview": {"count": 0, "samples": []}, "source": {}, "data_type": "table", "index": 0})
+        self.assertTrue(ask("GET", "/v2/worker/data/tracking/query", job_id=job_id, role="guest", party_id=GUEST,
+                            task_name="a")["data"])
+        self.assertTrue(ask("GET", "/v2/worker/data/tracking/query", namespace="test", name="rows")["data"])
+        ask("POST", "/v2/worker/task/status", {"execution_id": execution, "status": "running"})
+        self.assert_fits("POST", "/v2/worker/task/status", {"execution_id": execution, "status": "running"}, code=5003)
+        shown = self.assert_fits("GET", "/v2/output/metric/query", job_id=job_id, role="guest", party_id=GUEST,
+                                 task_name="a")
+        self.assertEqual([m["name"] for m in shown["data"]], ["m"])
+        self.guest.api.stop(job_id)
+        self.guest.api.wait_job(job_id, "canceled")
+
     def wrong_values(self, schema):
         """Values that the document does not allow."""
         kind = schema["type"]
@@ -278,6 +322,8 @@ class Document(OpenApiTest):
                 yield schema["minimum"] - 1
         elif kind == "string":
             yield from (7, [], {}, True)
+            if "enum" in schema:
+                yield schema["enum"][0] + "s"
         elif kind == "boolean":
             yield from ("perhaps", 2, [], {})
         elif kind == "object":
@@ -319,14 +365,63 @@ class Document(OpenApiTest):
             if BETWEEN_SITES.match(path) or path.startswith("/v2/worker/") or method != "get":
                 continue
             listed = [p for p in op["parameters"] if p["in"] == "query"]
-            whole = {p["name"]: "1" if p["schema"]["type"] == "integer" else "x" for p in listed if p["required"]}
+            whole = {p["name"]: p["schema"].get("enum", ["1"])[0] for p in listed if p["required"]}
             for p in listed:
                 for value in self.wrong_values(p["schema"]):
-                    if p["schema"]["type"] == "integer" and isinstance(value, (str, int)):
+                    # In a query everything is a text, and one text is a list too.
+                    kind = p["schema"]["type"]
+                    if kind != "array" and isinstance(value, str) or kind == "integer" and isinstance(value, int):
                         with self.subTest(path, **{p["name"]: value}):
                             v = self.guest.api.envelope("GET", path, query={**whole, p["name"]: value})
                             self.assertEqual(v["code"], 5001, v)
                             self.assertIn(p["name"], v["message"] + json.dumps(v.get("data")))
+
+
+class Apps(FederationTest, Answers):
+    """What only signed requests can ask."""
+
+    sites = ("guest",)
+    conf = {"auth.client": True}
+
+    @classmethod
+    def setUpClass(cls):
+        Tools.load()
+        super().setUpClass()
+        node = cls.guest.nodes[0]
+        cls.admin = test_auth.Signer(node.api, *test_auth.create_admin(node))
+        cls.document = json.loads(node.api.call("GET", "/v2/openapi.json", headers=cls.admin.headers())[2])
+
+    def ask(self, method, path, body=None, code=0, **query):
+        return self.assert_fits(method, path, body, code, self.admin.headers(), **query).get("data")
+
+    def test_records_as_answered(self):
+        app = self.ask("POST", "/v2/app/client/create", {"app_name": "c"})
+        role = {"app_id": app["app_id"], "role": "client"}
+        self.ask("POST", "/v2/permission/grant", role)
+        self.assertEqual(list(self.ask("GET", "/v2/permission/query", app_id=app["app_id"])), ["client"])
+        self.assertIn("client", self.ask("GET", "/v2/permission/role/query"))
+        self.assertEqual(len(self.ask("GET", "/v2/app/client/query", app_id=app["app_id"])), 1)
+        self.assertEqual(len(self.ask("GET", "/v2/app/list")), 2)
+        self.ask("POST", "/v2/permission/delete", role)
+        self.ask("POST", "/v2/app/client/delete", {"app_id": app["app_id"]})
+        self.ask("POST", "/v2/app/site/create", {"party_id": "7"})
+        self.assertEqual(len(self.ask("GET", "/v2/app/site/query", party_id="7")), 1)
+        self.ask("POST", "/v2/app/site/delete", {"party_id": "7"})
+        partner = {"party_id": "8", "app_id": "1", "app_token": "t"}
+        self.assertEqual(self.ask("POST", "/v2/app/partner/create", partner), partner)
+        self.assertEqual(self.ask("POST", "/v2/app/partner/create", partner), {})
+        self.assertEqual(len(self.ask("GET", "/v2/app/partner/query", party_id="8")), 1)
+        self.ask("POST", "/v2/app/partner/delete", {"party_id": "8"})
+        self.ask("POST", "/v2/permission/resource/grant", {
+            "party_id": "8", "component": "psi", "dataset": [{"name": "n", "namespace": "s"}]})
+        granted = self.ask("GET", "/v2/permission/resource/query", party_id="8")
+        self.assertEqual(granted, {"component": ["psi"], "dataset": [{"name": "n", "namespace": "s"}]})
+        self.ask("POST", "/v2/permission/resource/delete", {"party_id": "8", "component": "psi"})
+        self.assertTrue(self.ask("GET", "/v2/server/audit"))
+
+    def test_refusals_as_documented(self):
+        self.assert_fits("GET", "/v2/app/list", code=5001)
+        self.assert_fits("GET", "/v2/openapi.json", code=5001)
 
 
 class Tester(OpenApiTest):
