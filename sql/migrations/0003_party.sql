@@ -164,7 +164,7 @@ BEGIN
         result := 'refused';
         detail := format('needs %s cores and %s MiB, free are %s of %s cores and %s of %s MiB; held by jobs %s%s',
                          v_need_cores, v_need_memory, e.cores - v_cores, e.cores, e.memory_mb - v_memory, e.memory_mb,
-                         COALESCE(v_holders, '-'), COALESCE(format('; job %s has waited longer and goes first', v_ahead), ''));
+                         COALESCE(v_holders, '-'), COALESCE('; job ' || v_ahead || ' has waited longer and goes first', ''));
         IF pj.job_no IS NULL THEN
             INSERT INTO norn.resource_waiter (job_id, scheduler_party_id)
             VALUES (p_job_id, pj.scheduler_party_id) ON CONFLICT DO NOTHING;

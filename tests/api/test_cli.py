@@ -199,7 +199,10 @@ class Groups(Cli):
         self.guest.api.wait_started(holds, "hold")
         waits = self.guest.api.submit(job({"a": noop()}, cores=4))
         wait_until("it waits", lambda: self.guest.api.status(waits) == "waiting")
-        self.assertIn(waits, self.run_norn("top").stdout)
+        text = self.run_norn("top").stdout
+        self.assertIn(waits, text)
+        self.assertIn("needs 4 cores", text)
+        self.assertNotIn("has waited longer", text)  # nobody is ahead
         self.assertIn(f"job {waits}: stopped", self.run_norn("job", "clean-queue").stdout)
         self.guest.api.wait_job(waits, "canceled")
         self.assertEqual(self.guest.api.status(holds), "running")
