@@ -17,6 +17,7 @@
 #include "sched/sched.h"
 #include "store/joblog.h"
 #include "store/node.h"
+#include "store/offload.h"
 #include "store/provider.h"
 
 #include <getopt.h>
@@ -609,6 +610,10 @@ int main(int argc, char **argv)
 		status = run(&e);
 	}
 	log_close();
+	/* A thread that reads or writes files ends with the process; till then it uses what would
+	 * be freed here and by what runs at exit. */
+	if (offload_running() > 0)
+		_exit(status);
 	node_conf_free(&conf);
 	return status;
 }

@@ -110,3 +110,8 @@ void offload(struct event_base *base, void (*work)(void *arg), void (*done)(void
 	else
 		STAILQ_INSERT_TAIL(&waiting, p, link);
 }
+
+int offload_running(void)
+{
+	return running;
+}

@@ -12,5 +12,7 @@
  * never from inside this call. */
 #define OFFLOAD_MAX 4
 void offload(struct event_base *base, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+/* Threads that are still at work, or whose end the loop has not heard of. */
+int offload_running(void);
 
 #endif

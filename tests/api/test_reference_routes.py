@@ -4,6 +4,7 @@ import http.client
 import io
 import json
 import os
+import signal
 import socket
 import ssl
 import sys
@@ -289,6 +290,32 @@ class Reference(FederationTest):
             v = self.guest.api.refused("POST", "/v2/model/export", {"model_id": bad, "model_version": "1", "role": "guest",
                                                                     "party_id": GUEST, "path": self.guest.dir})
             self.assertEqual(v["code"], 5001)
+
+
+class GoingDown(FederationTest):
+    sites = ("guest",)
+
+    def test_in_the_middle_of_an_import(self):
+        """A node that has to end at once does so in order, whatever its threads are doing."""
+        tar = io.BytesIO()
+        with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as t:
+            info = tarfile.TarInfo("model")
+            info.size = 1_000_000
+            t.addfile(info, io.BytesIO(bytes(info.size)))
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+            for i in range(600):
+                z.writestr(f"m/1/guest/{GUEST}/t{i}/key", tar.getvalue())
+        body, headers = form({"model_id": "long", "model_version": "1"}, out.getvalue())
+        node = self.guest.nodes[0]
+        conn = http.client.HTTPConnection("127.0.0.1", node.api.port, timeout=60)
+        self.addCleanup(conn.close)
+        conn.request("POST", "/v2/model/import", body=body, headers=headers)
+        wait_until("the import has begun", lambda: os.path.exists(self.guest.dir + "/data/models/long/1/guest"))
+        node.signal(signal.SIGTERM)
+        self.guest.wait_log("going down")
+        node.signal(signal.SIGTERM)
+        self.assertEqual(node.process.wait(harness.PATIENCE_S), 0)
 
 
 if __name__ == "__main__":
