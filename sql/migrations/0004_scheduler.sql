@@ -418,6 +418,14 @@ BEGIN
     IF v_ended IS NOT NULL THEN
         DELETE FROM norn.task_work WHERE job_no = ANY (v_ended); -- of reports that came just now
     END IF;
+    -- One that waits no longer, since it was suspended, may have held up others.
+    INSERT INTO norn.resource_freed (party_id, brief)
+    SELECT j.scheduler_party_id, true
+      FROM unnest(p_job_nos, p_lease_nos, p_blocked) AS u(job_no, lease_no, blocked)
+     CROSS JOIN LATERAL (SELECT w.blocked FROM norn.job_work w
+                          WHERE w.job_no = u.job_no AND w.lease_no = u.lease_no OFFSET 0) w
+     CROSS JOIN LATERAL (SELECT j.scheduler_party_id, j.suspended FROM norn.job j WHERE j.job_no = u.job_no OFFSET 0) j
+     WHERE w.blocked AND NOT u.blocked AND j.suspended LIMIT 1;
     RETURN QUERY
         WITH left_now AS (
             UPDATE norn.job_work w

@@ -236,6 +236,27 @@ START_TEST(who_was_held_back_is_woken_when_the_large_one_starts_or_goes)
 }
 END_TEST
 
+START_TEST(who_was_held_back_is_woken_when_the_large_one_is_suspended)
+{
+	struct fn_cycle c;
+
+	fn_reserve(A, job("run1", 4, 0));
+	fn_reserve(A, job("large", 6, 11 * 60000));
+	fn_reserve(A, job("young", 1, 0));
+	fn_do(A, "DELETE FROM norn.resource_freed");
+	fn_do(A, "UPDATE norn.job_work SET due_at = now() + interval '1 hour'");
+	fn_do(A, "SELECT norn.job_suspend('large', true, 'me')");
+	ck_assert_int_eq(fn_claim(A, 8, 60000, &c), 1);
+	fn_load(A, &c);
+	fn_do(A, "BEGIN");
+	ck_assert(fn_guard(A, &c, NULL));
+	ck_assert(!fn_leave(A, &c, -1, false));
+	fn_do(A, "COMMIT");
+	ck_assert_int_eq(wake(A), 1);
+	ck_assert_str_eq(due(), "young");
+}
+END_TEST
+
 /* Refused, but not committed, while another releases: the wake-up must wait for it. */
 START_TEST(a_refusal_under_way_is_woken_too)
 {
@@ -512,6 +533,7 @@ int main(void)
 	tcase_add_test(tc, a_release_wakes_what_fits_in_the_order_of_the_queue);
 	tcase_add_test(tc, a_large_job_is_not_overtaken_for_ever);
 	tcase_add_test(tc, who_was_held_back_is_woken_when_the_large_one_starts_or_goes);
+	tcase_add_test(tc, who_was_held_back_is_woken_when_the_large_one_is_suspended);
 	tcase_add_test(tc, a_refusal_under_way_is_woken_too);
 	tcase_add_test(tc, a_wake_up_while_the_lease_is_held_is_not_lost);
 	tcase_add_test(tc, a_release_under_way_is_seen_by_a_later_wake_up);
