@@ -195,5 +195,5 @@ UPDATE norn.task_party x SET start_at = x.end_at - make_interval(secs => $6::big
    AND $6::bigint BETWEEN 0 AND 10000000000;
 
 -- name: sched_wake
--- resources were released at a party of this blocked job
-SELECT norn.job_poke(j.job_no) FROM norn.job j JOIN norn.job_work w USING (job_no) WHERE j.job_id = $1 AND w.blocked;
+-- resources were released at a party of this job; it may not be marked as blocked yet, as its refusal is being planned
+SELECT norn.job_poke(j.job_no) FROM norn.job j WHERE j.job_id = $1 AND j.status = 'waiting';

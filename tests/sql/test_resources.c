@@ -257,6 +257,26 @@ START_TEST(who_was_held_back_is_woken_when_the_large_one_is_suspended)
 }
 END_TEST
 
+START_TEST(word_of_a_release_elsewhere_counts_while_the_refusal_is_planned)
+{
+	const char *const who[] = {"far"};
+	struct fn_cycle c;
+	int64_t no =
+	    fn_submit(A, &(struct fn_job){.id = "far", .cores = 1, .n_parties = 2, .n_remote = 1});
+
+	fn_do(A, "UPDATE norn.job SET status = 'waiting'");
+	ck_assert_int_eq(fn_claim(A, 1, 60000, &c), 1);
+	fn_load(A, &c);
+	PQclear(fn_stmt(B, Q_SCHED_WAKE, 1, who));
+	fn_do(A, "BEGIN");
+	ck_assert(fn_guard(A, &c, NULL));
+	ck_assert(fn_leave(A, &c, -1, true));
+	fn_do(A, "COMMIT");
+	ck_assert_str_eq(due(), "far");
+	ck_assert_int_eq(c.job_no, no);
+}
+END_TEST
+
 /* Refused, but not committed, while another releases: the wake-up must wait for it. */
 START_TEST(a_refusal_under_way_is_woken_too)
 {
@@ -534,6 +554,7 @@ int main(void)
 	tcase_add_test(tc, a_large_job_is_not_overtaken_for_ever);
 	tcase_add_test(tc, who_was_held_back_is_woken_when_the_large_one_starts_or_goes);
 	tcase_add_test(tc, who_was_held_back_is_woken_when_the_large_one_is_suspended);
+	tcase_add_test(tc, word_of_a_release_elsewhere_counts_while_the_refusal_is_planned);
 	tcase_add_test(tc, a_refusal_under_way_is_woken_too);
 	tcase_add_test(tc, a_wake_up_while_the_lease_is_held_is_not_lost);
 	tcase_add_test(tc, a_release_under_way_is_seen_by_a_later_wake_up);
