@@ -172,7 +172,8 @@ static void drop_uploads(const struct db_result *r, int stmt)
 	db_submit(b, on_dropped, NULL);
 }
 
-enum { S_RUNS, S_EXPIRE, S_OVERDUE, S_UPLOADS }; /* the statements of a sweep */
+/* The statements of a sweep. Grants first: they are locked before rows of job_work everywhere. */
+enum { S_EXPIRE, S_RUNS, S_OVERDUE, S_UPLOADS };
 
 static void on_swept(struct db_result *r, void *arg)
 {
@@ -200,9 +201,9 @@ static void sweep(int64_t now_ms)
 	char *actor = mem_printf("node %s", jan.node->name);
 
 	jan.sweep_at_ms = now_ms + jan.node->conf->lease_ms / 2;
+	db_add(b, Q_SCHED_EXPIRE);
 	db_add(b, Q_RUNS_OF_DEAD_NODES);
 	db_text(b, actor);
-	db_add(b, Q_SCHED_EXPIRE);
 	db_add(b, Q_SCHED_OVERDUE);
 	db_int(b, jan.node->conf->peer_gone_s);
 	db_add(b, Q_UPLOADS_OVER);
