@@ -162,19 +162,24 @@ static const char *add_effects(struct applying *a, struct cycle_job *j, bool *st
 	return reason;
 }
 
-/* A task that could not be started yet keeps its row: it still needs attention. */
-static void add_marks(struct applying *a, const struct cycle_job *j)
+/* A task that could not be started yet keeps its row: it still needs attention. Returns how many
+ * need none any more. */
+static int add_marks(struct applying *a, const struct cycle_job *j)
 {
+	int n = 0;
+
 	for (int i = 0; i < j->plan.n_tasks; i++) {
 		const struct plan_task *t = &j->plan.tasks[i];
 		bool keep = t->status == ST_WAITING && t->deps_left <= 0;
 		if (j->tasks[i].mark < 0 || keep)
 			continue;
+		n++;
 		a->marks.n++;
 		db_array_int(&a->marks.no, j->job_no);
 		db_array_int(&a->marks.task, t->task_no);
 		db_array_int(&a->marks.mark, j->tasks[i].mark);
 	}
+	return n;
 }
 
 static void add_job(struct applying *a, struct cycle_job *j)
@@ -185,7 +190,7 @@ static void add_job(struct applying *a, struct cycle_job *j)
 	const char *reason = add_effects(a, j, &started, &tries);
 	struct jobs_arrays *x = &a->jobs;
 
-	add_marks(a, j);
+	int n_marks = add_marks(a, j);
 	db_array_int(&x->no, j->job_no);
 	db_array_int(&x->version, j->version);
 	db_array_int(&x->lease, j->lease_no);
@@ -200,7 +205,8 @@ static void add_job(struct applying *a, struct cycle_job *j)
 	db_array_int(&a->leave.no, j->job_no);
 	db_array_int(&a->leave.lease, j->lease_no);
 	db_array_int(&a->leave.poke, j->poke);
-	if (j->more_tasks && j->result.n_effects > 0)
+	/* The next ones may be seen now. */
+	if (j->more_tasks && (j->result.n_effects > 0 || n_marks > 0))
 		db_array_int(&a->leave.due, j->now_ms);
 	else if (j->result.due_ms > 0)
 		db_array_int(&a->leave.due, j->result.due_ms);

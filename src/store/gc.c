@@ -1,5 +1,6 @@
 #include "store/gc.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/js.h"
 #include "base/log.h"
@@ -12,7 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define JOBS_PER_DELETE 100
+/* A job of 10,000 tasks takes a second: as many at once as stay well below the limit of a
+ * statement. */
+#define FIRST_DELETE    4
+#define JOBS_PER_DELETE 128
+#define QUICK_MS        500
+#define SLOW_MS         2000
 #define DIRS_PER_LOOK   200
 
 static const char *const roots[] = {"work", "logs", "tables"}; /* of each job */
@@ -24,9 +30,11 @@ struct gc {
 	gc_cb *cb; /* NULL: nobody is told */
 	void *arg;
 	struct gc_result result;
-	size_t at;    /* index into jobs, or into dirs */
-	size_t root;  /* dry run: index into roots */
-	json_t *dirs; /* rows of gc_dirs: [root, name, used] */
+	size_t at; /* index into jobs, or into dirs */
+	size_t per_delete;
+	int64_t delete_ms; /* when the delete under way was sent */
+	size_t root;       /* dry run: index into roots */
+	json_t *dirs;      /* rows of gc_dirs: [root, name, used] */
 	struct db_array done_roots, done_names, failed_roots, failed_names;
 	size_t n_done, n_failed;
 };
@@ -264,6 +272,11 @@ static void on_deleted(struct db_result *res, void *arg)
 		return;
 	}
 	g->result.n_jobs += db_rows(res, 0);
+	int64_t took_ms = clock_mono_ms() - g->delete_ms;
+	if (took_ms < QUICK_MS && g->per_delete < JOBS_PER_DELETE)
+		g->per_delete *= 2;
+	else if (took_ms > SLOW_MS && g->per_delete > 1)
+		g->per_delete /= 2;
 	delete_some(g);
 }
 
@@ -277,7 +290,8 @@ static void delete_some(struct gc *g)
 		look(g);
 		return;
 	}
-	for (size_t i = 0; i < JOBS_PER_DELETE && g->at < n; i++)
+	g->delete_ms = clock_mono_ms();
+	for (size_t i = 0; i < g->per_delete && g->at < n; i++)
 		db_array_text(&ids, js_str(json_array_get(g->result.jobs, g->at++), "job_id", ""));
 	b = db_batch_new(g->node->db);
 	db_add(b, Q_GC_JOBS);
@@ -407,6 +421,7 @@ static struct gc *gc_new(struct node *n, const struct gc_opts *opts, gc_cb *cb, 
 	g->opts = *opts;
 	g->cb = cb;
 	g->arg = arg;
+	g->per_delete = FIRST_DELETE;
 	g->result.jobs = json_array();
 	g->result.partitions = json_array();
 	return g;
