@@ -130,12 +130,13 @@ static bool next_id(const char **list, char id[16], bool *needed)
 	return true;
 }
 
+/* Never NULL: the tables of commands name only options that there are. */
 static const struct flow_opt *opt_by_id(const char *id)
 {
 	for (size_t i = 0; i < ARRAY_LEN(opts); i++)
 		if (str_eq(opts[i].id, id))
 			return &opts[i];
-	return NULL;
+	abort();
 }
 
 /* The option that a word names; *value: what stands in the same word behind it, or NULL. */
