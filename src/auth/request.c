@@ -285,12 +285,17 @@ bool request_body_ok(struct http_req *r)
 json_t *request_args(struct http_req *r)
 {
 	const struct http_doc *doc = http_req_route(r)->doc;
-	enum param_where where = doc->where;
+	enum param_where where;
 	json_t *body = NULL;
 	json_t *out;
 	const char *why;
 	char bounds[256];
 
+	if (doc == NULL) { /* nothing may be taken unchecked */
+		reply_code(r, ERR_INTERNAL, "the route does not say what it takes");
+		return NULL;
+	}
+	where = doc->where;
 	if (where == IN_EITHER)
 		where = http_req_json(r) != NULL ? IN_JSON : IN_QUERY;
 	if (where == IN_JSON && !body_of(r, &body))
