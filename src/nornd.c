@@ -248,6 +248,7 @@ static void client_opts(struct http_server_opts *opts, const char *spool)
 	    .arg = &node,
 	    .not_found = api_not_found,
 	    .before = api_before,
+	    .admit = api_admit,
 	};
 	opts->limits.max_body_bytes = (size_t)c->http_max_body_mb << 20;
 }

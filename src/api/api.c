@@ -2,14 +2,20 @@
 
 #include "api/requests.h"
 #include "api/reply.h"
+#include "api/worker.h"
 #include "auth/gate.h"
 #include "base/str.h"
 
 static int64_t requests;
 
-bool api_before(struct http_req *r, const struct http_route *route, void *arg)
+bool api_admit(struct http_req *r, const struct http_route *route, void *arg)
 {
 	requests++;
+	return gate_admit(r, route) && worker_admit(r, route);
+}
+
+bool api_before(struct http_req *r, const struct http_route *route, void *arg)
+{
 	/* The client meant something that we cannot read: better nothing is done. */
 	if (str_eq(http_req_method(r), "POST") && !request_body_ok(r))
 		return false;

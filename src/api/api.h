@@ -13,7 +13,10 @@ void api_each_route(void (*fn)(const struct http_route *route, void *arg), void 
 /* For http_server_opts.not_found: the envelope that FATE's clients expect. */
 void api_not_found(struct http_req *r, void *arg);
 
-/* For http_server_opts.before: counts requests for /metrics, then gate_before(). */
+/* For http_server_opts.admit: counts requests for /metrics, then gate_admit(); what comes for the
+ * routes of components must bring the token of a task. */
+bool api_admit(struct http_req *r, const struct http_route *route, void *arg);
+/* For http_server_opts.before: gate_before(). */
 bool api_before(struct http_req *r, const struct http_route *route, void *arg);
 
 extern const struct http_route api_job_routes[];

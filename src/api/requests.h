@@ -1,4 +1,4 @@
-/* How many requests this process has answered through api_before() and api_not_found(). */
+/* How many requests this process has answered through api_admit() and api_not_found(). */
 #ifndef NORN_API_REQUESTS_H
 #define NORN_API_REQUESTS_H
 

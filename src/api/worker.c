@@ -3,12 +3,14 @@
 #include "api/reply.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "party/channel.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NO_TOKEN "varify failed! the token of the task is wrong or missing"
+#define SMALL_BODY (16 * 1024)
+#define NO_TOKEN   "varify failed! the token of the task is wrong or missing"
 
 struct reading {
 	struct http_req *r;
@@ -94,4 +96,27 @@ void worker_reads(struct http_req *r, void (*go)(struct http_req *r))
 	db_text(b, buf_str(&hex));
 	db_submit(b, on_token, q);
 	buf_free(&hex);
+}
+
+/* Nobody's memory is at stake for so little, and a component may say late how it has ended. */
+static bool is_small(const struct http_req *r)
+{
+	const char *length = http_req_header(r, "Content-Length");
+	int64_t bytes = 0;
+
+	if (length == NULL)
+		return http_req_header(r, "Transfer-Encoding") == NULL;
+	return str_to_i64(length, &bytes) && bytes <= SMALL_BODY;
+}
+
+bool worker_admit(struct http_req *r, const struct http_route *route)
+{
+	if (!str_starts(route->path, "/v2/worker/") || !str_eq(route->method, "POST"))
+		return true;
+	if (str_starts(route->path, "/v2/worker/channel/"))
+		return channel_admit(r);
+	if ((route->flags & HTTP_SPOOL_BODY) == 0 && is_small(r))
+		return true;
+	worker_reads(r, http_req_admit);
+	return false;
 }

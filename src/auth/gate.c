@@ -1,5 +1,6 @@
 #include "auth/gate.h"
 
+#include "auth/browser.h"
 #include "auth/request.h"
 #include "auth/signature.h"
 #include "base/clock.h"
@@ -92,8 +93,6 @@ static void go_on(struct gate *g, int64_t audit_no)
 	struct http_req *r = g->r;
 	const struct http_route *route = g->route;
 
-	if (g->app_id[0] != '\0')
-		http_req_set_user(r, g->app_id);
 	if (is_change(r)) {
 		struct change *c = mem_zalloc(sizeof(*c));
 		c->node = request_node(r);
@@ -241,13 +240,10 @@ static void on_app(struct db_result *res, void *arg)
 	} else if (!allowed(g, res)) {
 		refuse_caller(g, ERR_API_AUTH, "Authentication Failed");
 	} else {
-		struct db_batch *b = db_batch_new(request_node(g->r)->db);
-		db_add(b, Q_SIGNATURE_TAKE);
-		bind_audit(b, g);
-		db_text(b, g->signature);
-		db_int(b, KEEP_S);
-		db_bool(b, is_change(g->r));
-		db_submit(b, on_taken, g);
+		struct http_req *r = g->r;
+		http_req_set_user(r, g->app_id);
+		free(g);
+		http_req_admit(r);
 	}
 }
 
@@ -290,11 +286,38 @@ static void check_caller(struct gate *g)
 			      "clock");
 		return;
 	}
-	str_copy(g->signature, sizeof(g->signature), http_req_header(g->r, "Signature"));
 	struct db_batch *b = db_batch_new(request_node(g->r)->db);
 	db_add(b, Q_AUTH_APP);
 	db_text(b, g->app_id);
 	db_submit(b, on_app, g);
+}
+
+static struct gate *gate_new(struct http_req *r, const struct http_route *route)
+{
+	struct gate *g = mem_zalloc(sizeof(*g));
+	const char *signature = http_req_header(r, "Signature");
+
+	g->r = r;
+	g->route = route;
+	str_copy(g->app_id, sizeof(g->app_id), http_req_user(r));
+	if (signature != NULL)
+		str_copy(g->signature, sizeof(g->signature), signature);
+	return g;
+}
+
+static bool is_guarded(const struct http_route *route)
+{
+	return str_starts(route->path, "/v2/") && !str_starts(route->path, "/v2/worker/");
+}
+
+bool gate_admit(struct http_req *r, const struct http_route *route)
+{
+	if (!request_node(r)->conf->auth_client)
+		return browser_admit(r, route);
+	if (!is_guarded(route))
+		return true;
+	check_caller(gate_new(r, route));
+	return false;
 }
 
 bool gate_before(struct http_req *r, const struct http_route *route)
@@ -302,19 +325,17 @@ bool gate_before(struct http_req *r, const struct http_route *route)
 	struct node *n = request_node(r);
 	struct gate *g;
 
-	if (!str_starts(route->path, "/v2/") || str_starts(route->path, "/v2/worker/") ||
-	    (!n->conf->auth_client && !is_change(r)))
+	if (!is_guarded(route) || (!n->conf->auth_client && !is_change(r)))
 		return true;
-	g = mem_zalloc(sizeof(*g));
-	g->r = r;
-	g->route = route;
-	if (n->conf->auth_client) {
-		check_caller(g);
-		return false;
-	}
+	g = gate_new(r, route);
 	struct db_batch *b = db_batch_new(n->db);
-	db_add(b, Q_AUDIT_BEGIN);
+	db_add(b, n->conf->auth_client ? Q_SIGNATURE_TAKE : Q_AUDIT_BEGIN);
 	bind_audit(b, g);
-	db_submit(b, on_begun, g);
+	if (n->conf->auth_client) {
+		db_text(b, g->signature);
+		db_int(b, KEEP_S);
+		db_bool(b, is_change(r));
+	}
+	db_submit(b, n->conf->auth_client ? on_taken : on_begun, g);
 	return false;
 }

@@ -11,8 +11,12 @@
 #include "net/http.h"
 #include "store/node.h"
 
-/* For http_server_opts.before: true when the handler may be called at once; else the request is
- * refused, or its handler called, from here. */
+/* For http_server_opts.admit: who calls, by the headers alone, so that nobody else's body is read.
+ * With auth.client off it refuses what a page of another web site makes a browser ask for
+ * (browser.h). */
+bool gate_admit(struct http_req *r, const struct http_route *route);
+/* For http_server_opts.before, of requests that were admitted: true when the handler may be called
+ * at once; else the request is refused, or its handler called, from here. */
 bool gate_before(struct http_req *r, const struct http_route *route);
 
 /* The app that signed the request; NULL when authentication is off. */

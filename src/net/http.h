@@ -66,6 +66,10 @@ struct http_server_opts {
 	/* Called before the handler; false means that it has answered, or will answer or call the
 	 * route's handler itself, now or later. May be NULL. */
 	bool (*before)(struct http_req *req, const struct http_route *route, void *arg);
+	/* Called at the end of the headers, before anything of the body is read: true lets the body
+	 * come. false means that it has answered (the body is not read then, and the connection
+	 * ends with the answer), or will answer or call http_req_admit(), later. May be NULL. */
+	bool (*admit)(struct http_req *req, const struct http_route *route, void *arg);
 };
 
 MUST_CHECK struct http_server *http_server_new(struct event_base *base,
@@ -114,6 +118,9 @@ void http_req_on_answer(struct http_req *r, http_answer_cb *cb, void *arg);
 /* Who calls, as a `before` has found out: at most 64 bytes are kept. "" until it is set. */
 void http_req_set_user(struct http_req *r, const char *user);
 const char *http_req_user(const struct http_req *r);
+
+/* After an `admit` that returned false: lets the body come. Without a client r is gone then. */
+void http_req_admit(struct http_req *r);
 
 /* Answer exactly once, then r is gone. Content-Type is sent as given. */
 void http_reply(struct http_req *r, int status, const char *content_type, const void *data,

@@ -189,18 +189,68 @@ static bool is_spooled(const struct http_req *r)
 	return r->route != NULL && (r->route->flags & HTTP_SPOOL_BODY) != 0;
 }
 
-/* The head is complete: which route, which limits, does the body come at all? */
 static void begin_body(struct http_conn *c)
 {
 	struct http_req *r = c->req;
-	struct http_server *s = c->server;
-	const char *why;
 	struct err e;
 
 	conn_move(c, CONN_BODY);
 	c->body_came = 0;
 	if (r->parser.framing != HTTP_NO_BODY)
-		http_io_due(&c->io, s->opts.limits.body_timeout_ms);
+		http_io_due(&c->io, c->server->opts.limits.body_timeout_ms);
+	if (is_spooled(r) && !req_spool_open(r, &e)) {
+		log_error(LOG_CTX_NONE, "%s", e.msg);
+		refuse(c, 507, e.code, e.msg);
+		return;
+	}
+	if (r->parser.expect_continue && r->parser.framing != HTTP_NO_BODY &&
+	    http_io_unread(&c->io) == 0)
+		reply_continue(c);
+}
+
+void http_req_admit(struct http_req *r)
+{
+	struct http_conn *c = r->conn;
+
+	if (c == NULL || r->server == NULL) {
+		req_release(r);
+		return;
+	}
+	struct http_server *s = r->server;
+	http_server_enter(s);
+	req_closed(r);
+	begin_body(c);
+	conn_pump(c);
+	http_server_leave(s);
+}
+
+/* Asks whether the request may go on; while that is not known, nothing more of it is read. */
+static void admit(struct http_conn *c)
+{
+	struct http_req *r = c->req;
+	struct http_server *s = c->server;
+
+	if (r->route == NULL || s->opts.admit == NULL) {
+		begin_body(c);
+		return;
+	}
+	conn_move(c, CONN_ADMIT);
+	http_io_due(&c->io, 0);
+	conn_wrote(c);
+	req_opened(r);
+	if (s->opts.admit(r, r->route, s->opts.arg)) {
+		req_closed(r);
+		begin_body(c);
+	}
+}
+
+/* The head is complete: which route, which limits, does the body come at all? */
+static void take_head(struct http_conn *c)
+{
+	struct http_req *r = c->req;
+	struct http_server *s = c->server;
+	const char *why;
+
 	if (!http_target_parse(&r->target, http_parser_target(&r->parser), &why)) {
 		refuse(c, 400, ERR_PARSE, why);
 		return;
@@ -216,14 +266,7 @@ static void begin_body(struct http_conn *c)
 		refuse_long(c);
 		return;
 	}
-	if (is_spooled(r) && !req_spool_open(r, &e)) {
-		log_error(LOG_CTX_NONE, "%s", e.msg);
-		refuse(c, 507, e.code, e.msg);
-		return;
-	}
-	if (r->parser.expect_continue && r->parser.framing != HTTP_NO_BODY &&
-	    http_io_unread(&c->io) == 0)
-		reply_continue(c);
+	admit(c);
 }
 
 static void take_body(struct http_conn *c, const char *data, size_t len)
@@ -295,7 +338,7 @@ static bool step(struct http_conn *c, const char *data, size_t len, size_t *used
 	case HTTP_HEAD:
 		http_io_drop(&c->io, *used);
 		*used = 0;
-		begin_body(c);
+		take_head(c);
 		return true;
 	case HTTP_DATA:
 		take_body(c, part, part_len);
@@ -436,7 +479,8 @@ static void on_write(struct bufferevent *bev, void *arg)
 	size_t unsent = http_io_unsent(&c->io);
 
 	http_server_enter(s);
-	if (unsent == 0 && (c->state == CONN_ANSWER || c->state == CONN_FLUSH))
+	if (unsent == 0 &&
+	    (c->state == CONN_ADMIT || c->state == CONN_ANSWER || c->state == CONN_FLUSH))
 		http_io_due(&c->io, 0);
 	if (c->state == CONN_FLUSH && unsent == 0) {
 		finish(c);
@@ -512,11 +556,13 @@ static void on_due(void *arg)
 		refuse(c, 408, ERR_TIMEOUT, "the request did not come in time");
 		break;
 	case CONN_IDLE:
+	case CONN_ADMIT:
 	case CONN_ANSWER:
 	case CONN_FLUSH:
 		if (http_io_unsent(&c->io) > 0 && http_io_progress(&c->io))
 			http_io_due(&c->io, s->opts.limits.write_timeout_ms);
-		else if (http_io_unsent(&c->io) > 0 || c->state != CONN_ANSWER)
+		else if (http_io_unsent(&c->io) > 0 ||
+			 (c->state != CONN_ANSWER && c->state != CONN_ADMIT))
 			conn_close(c);
 		break;
 	case CONN_SHAKE:

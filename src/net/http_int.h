@@ -27,7 +27,8 @@ enum conn_state {
 	CONN_SHAKE,  /* TLS handshake */
 	CONN_IDLE,   /* between requests; in server->idle */
 	CONN_HEAD,   /* a byte of a request has come */
-	CONN_BODY,   /* its head is complete, the route is known */
+	CONN_ADMIT,  /* its head is complete, the route is known; nothing of the body is read */
+	CONN_BODY,   /* it was let in */
 	CONN_ANSWER, /* the request is complete: its handler answers, now or later */
 	CONN_FLUSH,  /* the last answer is queued: closes when it is sent */
 	CONN_LINGER, /* it is sent, in the middle of a request: what still comes is dropped */

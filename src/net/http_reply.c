@@ -100,6 +100,8 @@ static struct buf *start_head(struct http_req *r, int status, const char *type, 
 
 	if (!r->parser.keep_alive || s->draining)
 		c->close_after = true;
+	if (c->state == CONN_ADMIT && r->parser.framing != HTTP_NO_BODY)
+		c->close_after = c->cut = true; /* of the body nothing was read */
 	if (length < 0 && r->parser.minor == 0)
 		c->close_after = true; /* the end of the body is the end of the connection */
 	buf_reset(out);

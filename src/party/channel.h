@@ -29,6 +29,9 @@ void channel_open(struct channel *c, const char *execution_id, const char *job_i
 		  const char *token, const struct channel_party *parties, size_t n_parties);
 void channel_close(struct channel *c, const char *execution_id);
 
+/* Whether the body of a frame may come: the token is that of the task. Answers if not. */
+MUST_CHECK bool channel_admit(struct http_req *r);
+
 http_handler channel_handle_peer_push; /* POST /v2/partner/channel/push */
 extern const struct http_doc channel_peer_push_doc;
 extern const struct http_route channel_worker_routes[]; /* /v2/worker/channel/push and pop */

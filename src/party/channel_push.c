@@ -310,6 +310,14 @@ static const struct param channel_handle_push_params[] = {
 };
 const struct http_doc channel_push_doc = {TAKES_QUERY(channel_handle_push_params)};
 
+bool channel_admit(struct http_req *r)
+{
+	json_t *p = request_args(r);
+
+	json_decref(p);
+	return p != NULL && channel_authenticate(r) != NULL;
+}
+
 void channel_handle_push(struct http_req *r, void *arg)
 {
 	json_t *p = request_args(r);

@@ -304,7 +304,7 @@ class Burst(FederationTest):
         with selectors.DefaultSelector() as sel:
             for i, body in enumerate(bodies):
                 text = json.dumps(body).encode()
-                head = (f"POST /v2/job/submit HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                head = (f"POST /v2/job/submit HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                         f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n").encode()
                 s = socket.socket()
                 s.connect(("127.0.0.1", port))

@@ -15,6 +15,7 @@
     connections (http.max_connections)               Full
     pipelined requests nobody reads the answers of   Crowds.test_pipelined_requests
     memory: idle and slow clients, long downloads    Crowds, Large
+    bodies of who does not say who he is: none       Strangers
 
 NORN_TEST_LARGE_MB is the size of the table that Large moves up and down [200].
 
@@ -331,6 +332,96 @@ class Uploads(OneNode):
             with self.subTest(body[:40]):
                 answer = self.exchange(self.head(b"Connection: close", b"Content-Length: %d" % len(body)) + body)
                 self.assert_status(answer, 200, body[:40])
+
+
+class Strangers(OneNode):
+    """With auth.client on, nothing of a body is kept for who does not sign, nor of a component without a token."""
+
+    conf = {"auth.client": True}
+    CLIENTS = 60
+    BODY = 8 * MIB  # of each, if it were read
+
+    def push(self, s, head, body):
+        """As much of the body as the node takes; what it says."""
+        s.setblocking(False)
+        left, got = memoryview(head + body), b""
+        with selectors.DefaultSelector() as chosen:
+            chosen.register(s, selectors.EVENT_READ | selectors.EVENT_WRITE)
+            while True:
+                for _, what in chosen.select(harness.PATIENCE_S):
+                    try:
+                        if what & selectors.EVENT_READ:
+                            piece = s.recv(65536)
+                            if not piece:
+                                return got
+                            got += piece
+                        elif left:
+                            left = left[s.send(left[:65536]):]
+                        else:
+                            chosen.modify(s, selectors.EVENT_READ)
+                    except (BrokenPipeError, ConnectionResetError):
+                        return got
+
+    def heads(self):
+        old = str(int(time.time() * 1000) - 100000).encode()
+        signed = b"appId: 12345678\r\nuserName: u\r\nNonce: 1234\r\nSignature: 0\r\n"
+        return ((b"/v2/job/submit", b"", 5001),
+                (b"/v2/job/submit", signed + b"Timestamp: " + old + b"\r\n", 5000),
+                (b"/v2/job/submit", signed + b"Timestamp: %d\r\n", 5005),
+                (b"/v2/data/component/upload/file", signed + b"Timestamp: %d\r\n", 5005),
+                (b"/v2/model/import", b"", 5001),
+                (b"/v2/worker/model/save", b"", 5003),
+                (b"/v2/worker/model/save", b"Authorization: Bearer " + b"0" * 64 + b"\r\n", 5003),
+                (b"/v2/worker/metric/save", b"Authorization: Bearer " + b"0" * 64 + b"\r\n", 5003))
+
+    def head(self, path, more, length):
+        if b"%d" in more:
+            more = more % int(time.time() * 1000)
+        return HEAD % path + more + length + b"\r\n"
+
+    def test_refused_at_the_end_of_the_headers(self):
+        """Of a body that never comes."""
+        for path, more, code in self.heads():
+            for length in (b"Content-Length: 1000000\r\n", b"Transfer-Encoding: chunked\r\n"):
+                with self.subTest((path, more, length)):
+                    answer = self.exchange(self.head(path, more, length))
+                    self.assertEqual(json.loads(answer.partition(b"\r\n\r\n")[2])["code"], code, answer)
+        query = b"?execution_id=1_a_0_guest_9999&to_role=guest&to_party=9999&tag=t&seq=0"
+        answer = self.exchange(HEAD % (b"/v2/worker/channel/push" + query) + b"Content-Length: 4000000\r\n\r\n")
+        self.assertEqual(json.loads(answer.partition(b"\r\n\r\n")[2])["code"], 2000, answer)
+
+    def test_memory_and_files(self):
+        """Many at once, each with a long body: neither memory nor spool files for them."""
+        self.assertEqual(self.guest.api.call("GET", "/livez")[0], 200)
+        body = b"{" + b" " * self.BODY
+        length = b"Content-Length: %d\r\n" % len(body)
+        for path, more, _ in self.heads():
+            reset_peak(self.node)
+            before = memory_kib(self.node)
+            threads = []
+            for _ in range(self.CLIENTS):
+                s = self.connect()
+                t = threading.Thread(target=lambda s=s: (self.push(s, self.head(path, more, length), body), s.close()))
+                t.start()
+                threads.append(t)
+            for t in threads:
+                t.join()
+            with self.subTest((path, more)):
+                grown = memory_kib(self.node, "VmHWM") - before
+                self.assertLess(grown, self.CLIENTS * self.BODY // 1024 // 8, "KiB more for bodies of strangers")
+        self.assertEqual(os.listdir(os.path.join(self.guest.dir, "data/spool")), [])
+        self.assertEqual(self.guest.api.call("GET", "/livez")[0], 200)
+
+    def test_clients_that_go_away(self):
+        """While the database is asked who they are."""
+        for i in range(200):
+            path, more, _ = self.heads()[2 + i % 2]
+            s = self.connect()
+            s.sendall(self.head(path, more, b"Content-Length: 100000\r\n") + b"x" * (i * 50))
+            s.close()
+        self.assertEqual(self.guest.api.call("GET", "/livez")[0], 200)
+        v = json.loads(self.guest.api.call("GET", "/v2/site/info/query")[2])
+        self.assertEqual(v["code"], 5001)
 
 
 class TimeOuts(OneNode):

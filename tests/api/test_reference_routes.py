@@ -194,7 +194,7 @@ class Reference(FederationTest):
     def test_a_body_over_the_limit_is_refused_before_it_is_read(self):
         """The head says how long it will be; nothing of it need be sent."""
         with socket.create_connection(("127.0.0.1", self.guest.api.port), timeout=30) as s:
-            s.sendall(b"POST /v2/data/component/upload/file HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n"
+            s.sendall(b"POST /v2/data/component/upload/file HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000000\r\n"
                       b"Content-Type: multipart/form-data; boundary=x\r\n\r\n")
             answer = s.makefile("rb").read().decode()
         self.assertIn("413", answer.splitlines()[0])
@@ -205,7 +205,7 @@ class Reference(FederationTest):
 
     def test_a_body_of_unknown_length_is_cut_at_the_limit(self):
         with socket.create_connection(("127.0.0.1", self.guest.api.port), timeout=30) as s:
-            s.sendall(b"POST /v2/data/component/upload/file HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+            s.sendall(b"POST /v2/data/component/upload/file HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
                       b"Content-Type: multipart/form-data; boundary=x\r\n\r\n")
             sent = 0
             try:

@@ -1,4 +1,5 @@
 /* Signatures of requests, and which roles may use which routes. */
+#include "auth/browser.h"
 #include "auth/gate.h"
 #include "auth/signature.h"
 #include "base/str.h"
@@ -110,6 +111,45 @@ START_TEST(roles)
 }
 END_TEST
 
+START_TEST(hosts)
+{
+	static const char *const own[] = {"127.0.0.1", "127.0.0.1:9380", "127.1.2.3:1",
+					  "localhost", "LocalHost:80",   "[::1]",
+					  "[::1]:9380"};
+	static const char *const others[] = {"",
+					     ":9380",
+					     "example.org",
+					     "example.org:9380",
+					     "127.0.0.1.example.org",
+					     "127.example.org:9380",
+					     "127.0.0",
+					     "128.0.0.1",
+					     "localhost.example.org",
+					     "notlocalhost",
+					     "[::1].example.org",
+					     "[::2]:9380",
+					     "[::ffff:127.0.0.1]",
+					     "0.0.0.0:9380"};
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		ck_assert_msg(browser_host_is_loopback(own[i]), "%s", own[i]);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		ck_assert_msg(!browser_host_is_loopback(others[i]), "%s", others[i]);
+}
+END_TEST
+
+START_TEST(origins)
+{
+	ck_assert(browser_origin_is_host("http://localhost:9380", "localhost:9380"));
+	ck_assert(browser_origin_is_host("https://Norn.Example.org", "norn.example.org"));
+	ck_assert(!browser_origin_is_host("http://localhost:9381", "localhost:9380"));
+	ck_assert(!browser_origin_is_host("http://localhost", "localhost:9380"));
+	ck_assert(!browser_origin_is_host("http://evil.example.org", "localhost:9380"));
+	ck_assert(!browser_origin_is_host("null", "localhost:9380"));
+	ck_assert(!browser_origin_is_host("", ""));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("auth");
@@ -120,6 +160,8 @@ int main(void)
 	tcase_add_test(t, same);
 	tcase_add_test(t, random_letters);
 	tcase_add_test(t, roles);
+	tcase_add_test(t, hosts);
+	tcase_add_test(t, origins);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

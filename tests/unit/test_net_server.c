@@ -529,6 +529,117 @@ START_TEST(hook_comes_before_the_handler)
 }
 END_TEST
 
+/* By the query: yes at once, no at once, or held for the test. */
+static bool admit_some(struct http_req *r, const struct http_route *route, void *arg)
+{
+	const char *want = http_req_query(r, "admit");
+	size_t len;
+
+	http_req_body(r, &len);
+	ck_assert_uint_eq(len, 0);
+	ck_assert_int_eq(http_req_body_fd(r), -1);
+	if (want == NULL)
+		return true;
+	if (str_eq(want, "no"))
+		http_reply(r, 200, "text/plain", "no", 2);
+	else
+		hold(r, arg);
+	return false;
+}
+
+static void start_admitting(void)
+{
+	struct http_server_opts opts = {
+	    .listen = "127.0.0.1:0", .spool_dir = temp_dir(), .admit = admit_some};
+	struct err e;
+
+	server = http_server_new(loop, &opts, &e);
+	ck_assert_msg(server != NULL, "%s", e.msg);
+	http_server_routes(server, routes, ARRAY_LEN(routes));
+	port = http_server_port(server);
+}
+
+START_TEST(nothing_of_a_body_is_read_before_it_is_admitted)
+{
+	start_admitting();
+	int fd = raw_connect(port);
+	raw_send(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	raw_send(fd, "POST /echo?admit=later HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+		     "POST /spool?admit=later HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+		     "Content-Length: 3\r\n\r\n");
+	run_until(&is_held);
+	is_held = false;
+	http_req_admit(held);
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	ck_assert_ptr_nonnull(strstr(body.data, "\"body\":\"hello\""));
+	run_until(&is_held);
+	ck_assert_uint_eq(got.len, 0);
+	is_held = false;
+	http_req_admit(held);
+	raw_expect(fd, &got, "HTTP/1.1 100 Continue\r\n\r\n");
+	buf_reset(&got);
+	raw_send(fd, "abc");
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	ck_assert_ptr_nonnull(strstr(body.data, "\"bytes\":3"));
+	close(fd);
+}
+END_TEST
+
+START_TEST(what_is_not_admitted_ends_with_the_answer)
+{
+	start_admitting();
+	int fd = raw_connect(port);
+	/* Without a body the connection goes on. */
+	raw_send(fd, GET("/small?admit=no") GET("/small?admit=later"));
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	ck_assert_str_eq(buf_str(&body), "no");
+	run_until(&is_held);
+	answer_held("later");
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	ck_assert_str_eq(buf_str(&body), "later");
+	/* With one, its bytes are no request. */
+	raw_send(fd,
+		 _i == 0
+		     ? "POST /spool?admit=no HTTP/1.1\r\nHost: a\r\nContent-Length: 29\r\n\r\n" GET(
+			   "/small")
+		     : "POST /spool?admit=no HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+		       "chunked\r\n\r\n" GET("/small"));
+	raw_read_to_end(fd, &got);
+	ck_assert_ptr_nonnull(strstr(buf_str(&got), "Connection: close\r\n\r\nno"));
+	ck_assert_ptr_null(strstr(strstr(buf_str(&got), "Connection: close"), "HTTP/1.1"));
+	close(fd);
+}
+END_TEST
+
+/* 0: let in, 1: refused, 2: neither before the server is gone. */
+START_TEST(clients_go_before_they_are_admitted)
+{
+	start_admitting();
+	int fd = raw_connect(port);
+	raw_send(fd, "POST /spool?admit=later HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc");
+	run_until(&is_held);
+	ck_assert_int_eq(http_server_open_requests(server), 1);
+	close(fd);
+	run_ms(20);
+	if (_i == 2) {
+		http_server_free(server);
+		server = NULL;
+		http_req_admit(held);
+		return;
+	}
+	if (_i == 0)
+		http_req_admit(held);
+	else
+		answer_held("nobody hears it");
+	ck_assert_int_eq(http_server_open_requests(server), 0);
+	fd = raw_connect(port);
+	raw_send(fd, GET("/small"));
+	ck_assert_int_eq(raw_answer(fd, &got, &body), 200);
+	close(fd);
+}
+END_TEST
+
 START_TEST(bad_addresses_are_refused)
 {
 	static const char *const bad[] = {"",
@@ -574,6 +685,9 @@ static TCase *cases(void)
 	tcase_add_test(tc, file_is_sent);
 	tcase_add_test(tc, headers_cannot_be_injected);
 	tcase_add_test(tc, hook_comes_before_the_handler);
+	tcase_add_test(tc, nothing_of_a_body_is_read_before_it_is_admitted);
+	tcase_add_loop_test(tc, what_is_not_admitted_ends_with_the_answer, 0, 2);
+	tcase_add_loop_test(tc, clients_go_before_they_are_admitted, 0, 3);
 	tcase_add_test(tc, bad_addresses_are_refused);
 	return tc;
 }
