@@ -467,9 +467,23 @@ class Tester(OpenApiTest):
         self.assertGreater(int(made[2]), least)
 
     def test_what_clients_may_ask(self):
-        # A route to wherever the tester likes would let the site call it: see test_bad_input for that one.
-        self.run_tester(self.guest.url, "--phases", "coverage,fuzzing", "--exclude-path-regex", BETWEEN_SITES.pattern,
-                        "--exclude-path", "/v2/site/route/add", least=1000)
+        # With a route to wherever the tester likes the site would call it; without its own it could not work.
+        self.run_tester(self.guest.url, "--phases", "coverage,fuzzing", "--exclude-path-regex",
+                        BETWEEN_SITES.pattern + "|^/v2/site/route/(add|remove)$", least=1000)
+
+    def test_routes_to_nowhere(self):
+        """What the tester is kept from: nothing but a good address becomes a route."""
+        for url in ("", "x", "http://127.0.0.1:1", "https://", "https://127.0.0.1", "https://127.0.0.1:0",
+                    "https://127.0.0.1:65536", "https://127.0.0.1:1/x", "https://127.0.0.1:1 x", "https://a\r\nb:1",
+                    "https://127.0.0.1:1?x", "https://u@127.0.0.1:1", "https://" + "a" * 400 + ":1", "https://\u00e9:1"):
+            with self.subTest(url):
+                self.assertEqual(self.guest.api.refused("POST", "/v2/site/route/add",
+                                                        {"party_id": "12345", "url": url})["code"], 5001)
+        for party in ("", "0", GUEST, "../x", "a b", "x" * 51, "\u00e9"):
+            with self.subTest(party):
+                self.assertEqual(self.guest.api.refused("POST", "/v2/site/route/add", {
+                    "party_id": party, "url": "https://127.0.0.1:1"})["code"], 5001)
+        self.assertEqual(self.guest.api.refused("POST", "/v2/site/route/remove", {"party_id": "12345"})["code"], 5001)
 
     def test_reading_what_is_there(self):
         """Most made-up names are of nothing: here they are those of a job."""
