@@ -238,7 +238,7 @@ static const char completion_tail[] =
 static bool is_known(size_t group, size_t cmd, const struct cli_opt *opt)
 {
 	for (size_t i = 0; i <= group; i++) {
-		for (size_t k = 0; k < cli_groups[i]->n_cmds && (i < group || k <= cmd); k++) {
+		for (size_t k = 0; k < (i < group ? cli_groups[i]->n_cmds : cmd + 1); k++) {
 			const struct cli_opt *o = cli_groups[i]->cmds[k].opts;
 
 			for (; o != NULL && o->name != NULL && o != opt; o++)

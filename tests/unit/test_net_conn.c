@@ -531,7 +531,7 @@ static TCase *cases(void)
 {
 	TCase *tc = tcase_create("connections");
 
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 300);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, slow_head_times_out);
 	tcase_add_test(tc, stalled_body_times_out);
