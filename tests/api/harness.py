@@ -427,6 +427,10 @@ class Federation:
 
     def __init__(self, title, sites=("guest", "host", "arbiter"), nodes=1, conf=None, site_conf=None):
         self.dir = os.path.join(root_dir(), title)
+        others = 0  # two test modules may have classes of one name
+        while os.path.exists(self.dir):
+            others += 1
+            self.dir = os.path.join(root_dir(), f"{title}{others}")
         os.makedirs(self.dir)
         self.ca_dir = make_ca(os.path.join(self.dir, "ca"))
         self.sites = {}
