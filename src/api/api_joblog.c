@@ -135,7 +135,7 @@ static void log_download(struct http_req *r, void *arg)
 		x->a = archive_new(true);
 		x->dir = mem_printf("%s/%s", n->conf->log_dir, job_id);
 		x->job_id = mem_strdup(job_id);
-		offload(n->base, work, done, x);
+		offload(n->base, OFFLOAD_LOGS, work, done, x);
 	}
 	json_decref(p);
 }

@@ -293,7 +293,7 @@ static void read_lines(struct http_req *r, struct buf path, int64_t begin, int64
 	l->path = path;
 	l->begin = begin;
 	l->end = end;
-	offload(request_node(r)->base, work, lines_done, l);
+	offload(request_node(r)->base, OFFLOAD_LOGS, work, lines_done, l);
 }
 
 static const struct param log_count_params[] = {

@@ -7,6 +7,7 @@
 #include "api/model_file.h"
 #include "api/reply.h"
 
+#include "base/fs.h"
 #include "base/js.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -91,7 +92,7 @@ static void on_rows(struct db_result *res, void *arg)
 				    json_integer(db_get_int(res, 0, i, "output_index")));
 		json_array_append_new(x->job.rows, row);
 	}
-	offload(request_node(x->r)->base, export_work, export_done, x);
+	offload(request_node(x->r)->base, OFFLOAD_EXPORTS, export_work, export_done, x);
 }
 
 /* Whether the ids can stand in the name of a file. Answers if not. */
@@ -110,12 +111,66 @@ static bool names_fit(struct http_req *r, const json_t *p)
 	return true;
 }
 
+/* Of a path at or below a directory, what comes after it ("" or "/.."); NULL: it is elsewhere. */
+static const char *below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	while (len > 0 && dir[len - 1] == '/')
+		len--;
+	if (strncmp(path, dir, len) != 0 || (path[len] != '/' && path[len] != '\0'))
+		return NULL;
+	return path + len;
+}
+
+/* Where a client may have a file of this name written: in dir, as far as that is allowed. Takes
+ * file. */
+static char *export_path(const struct node_conf *c, const char *dir, char *file, struct err *e)
+{
+	char *first = json_array_size(c->export_dirs) > 0
+			  ? mem_strdup(json_string_value(json_array_get(c->export_dirs, 0)))
+			  : mem_printf("%s/export", c->data_dir);
+	struct buf out = {0};
+	const char *rest = dir[0] == '/' ? below(dir, first) : NULL;
+	size_t i;
+	json_t *v;
+
+	json_array_foreach (c->export_dirs, i, v) {
+		if (dir[0] == '/' && rest == NULL)
+			rest = below(dir, json_string_value(v));
+	}
+	if (dir[0] == '/' && (rest == NULL || !fs_path_is_plain(dir)))
+		(void)err_set(e, ERR_API_PARAMETER,
+			      "Invalid parameter: '%.200s' is not below %s, where models may be "
+			      "written: give a path relative to that, or list the directory in "
+			      "dirs.export",
+			      dir, first);
+	else if (dir[0] == '/')
+		buf_printf(&out, "%s/%s", dir, file);
+	else if (fs_join(first, dir, &out, e))
+		buf_printf(&out, "/%s", file);
+	free(file);
+	free(first);
+	return out.len > 0 ? buf_take(&out) : NULL;
+}
+
 /* Takes p. dir: where on the server. */
 static void export_to(struct http_req *r, json_t *p, const char *dir)
 {
 	const struct node *n = request_node(r);
+	const char *ids[MODEL_IDS];
+	struct err e;
 
 	if (!names_fit(r, p)) {
+		json_decref(p);
+		return;
+	}
+	for (size_t i = 0; i < MODEL_IDS; i++)
+		ids[i] = js_str(p, keys[i], "");
+	char *path = export_path(n->conf, dir,
+				 mem_printf("%s_%s_%s_%s.zip", ids[0], ids[1], ids[2], ids[3]), &e);
+	if (path == NULL) {
+		refuse(r, e.code, "%s", e.msg);
 		json_decref(p);
 		return;
 	}
@@ -123,11 +178,8 @@ static void export_to(struct http_req *r, json_t *p, const char *dir)
 	x->r = r;
 	x->p = p;
 	x->job.data_dir = n->conf->data_dir;
-	for (size_t i = 0; i < MODEL_IDS; i++)
-		x->job.ids[i] = js_str(p, keys[i], "");
-	x->job.path = mem_printf("%s%s%s/%s_%s_%s_%s.zip", dir[0] == '/' ? "" : n->conf->data_dir,
-				 dir[0] == '/' ? "" : "/", dir, x->job.ids[0], x->job.ids[1],
-				 x->job.ids[2], x->job.ids[3]);
+	memcpy(x->job.ids, ids, sizeof(ids));
+	x->job.path = path;
 	struct db_batch *b = one_statement(r, Q_API_MODEL_FILES);
 	bind_texts(b, p, keys, MODEL_IDS);
 	db_submit(b, on_rows, x);
@@ -330,7 +382,7 @@ static void model_import_route(struct http_req *r, void *arg)
 	x->job.data_dir = request_node(r)->conf->data_dir;
 	x->job.body_fd = fd;
 	x->job.content_type = mem_strdup(http_req_header(r, "Content-Type"));
-	offload(request_node(r)->base, import_work, import_done, x);
+	offload(request_node(r)->base, OFFLOAD_IMPORTS, import_work, import_done, x);
 }
 
 const struct http_route api_model_routes[] = {

@@ -35,12 +35,19 @@ static void hash_of(const char *token, struct buf *hex)
 		str_hex(hex, md, n);
 }
 
+/* Whoever it came from, it came by way of a proxy. */
+static bool is_forwarded(const struct http_req *r)
+{
+	return http_req_header(r, "X-Forwarded-For") != NULL ||
+	       http_req_header(r, "Forwarded") != NULL || http_req_header(r, "Via") != NULL;
+}
+
 /* No token, and none is needed. */
 static bool is_trusted(const struct http_req *r)
 {
 	const char *remote = http_req_remote(r);
 
-	return token_of(r) == NULL && !request_node(r)->conf->auth_worker &&
+	return token_of(r) == NULL && !request_node(r)->conf->auth_worker && !is_forwarded(r) &&
 	       (str_starts(remote, "127.") || str_starts(remote, "[::1]:") ||
 		str_eq(remote, "unix"));
 }

@@ -28,6 +28,9 @@ struct gate {
 	char signature[SIGNATURE_LEN + 1];
 };
 
+/* An app of this role may everything, also what else an option must allow. */
+#define SUPER "super_client"
+
 /* A change that was let in, until it is answered. */
 struct change {
 	struct node *node;
@@ -55,7 +58,7 @@ bool gate_is_off(struct http_req *r, const char *func)
 
 bool gate_role_allows(const char *role, const char *path)
 {
-	if (str_eq(role, "super_client"))
+	if (str_eq(role, SUPER))
 		return true;
 	return str_eq(role, "client") && !str_starts(path, "/v2/permission/") &&
 	       !str_starts(path, "/v2/app/") && !str_eq(path, "/v2/server/audit");
@@ -186,6 +189,33 @@ static void on_taken(struct db_result *res, void *arg)
 	}
 }
 
+/* Why a provider may not be registered or deleted; NULL when that is not the question, or it may.
+ */
+static const char *refused_provider(const struct http_req *r, const struct http_route *route)
+{
+	if (request_node(r)->conf->allow_register ||
+	    (!str_eq(route->path, "/v2/provider/register") &&
+	     !str_eq(route->path, "/v2/provider/delete")))
+		return NULL;
+	return "No Permission: providers are programs that this site runs: "
+	       "components.allow_register "
+	       "lets every client register and delete them, without it only an app with the role "
+	       "super_client may (auth.client)";
+}
+
+static bool is_super(const struct db_result *res)
+{
+	json_t *roles = db_get_json(res, 0, 0, "roles");
+	bool found = false;
+	size_t i;
+	json_t *role;
+
+	json_array_foreach (roles, i, role)
+		found |= str_eq(json_string_value(role), SUPER);
+	json_decref(roles);
+	return found;
+}
+
 static bool allowed(const struct gate *g, const struct db_result *res)
 {
 	json_t *roles = db_get_json(res, 0, 0, "roles");
@@ -239,6 +269,8 @@ static void on_app(struct db_result *res, void *arg)
 		refuse_caller(g, code, why);
 	} else if (!allowed(g, res)) {
 		refuse_caller(g, ERR_API_AUTH, "Authentication Failed");
+	} else if ((why = refused_provider(g->r, g->route)) != NULL && !is_super(res)) {
+		refuse_caller(g, ERR_API_PERMISSION, why);
 	} else {
 		struct http_req *r = g->r;
 		http_req_set_user(r, g->app_id);
@@ -312,8 +344,14 @@ static bool is_guarded(const struct http_route *route)
 
 bool gate_admit(struct http_req *r, const struct http_route *route)
 {
-	if (!request_node(r)->conf->auth_client)
-		return browser_admit(r, route);
+	if (!request_node(r)->conf->auth_client) {
+		const char *why = refused_provider(r, route);
+		if (!browser_admit(r, route))
+			return false;
+		if (why != NULL)
+			refuse_caller(gate_new(r, route), ERR_API_PERMISSION, why);
+		return why == NULL;
+	}
 	if (!is_guarded(route))
 		return true;
 	check_caller(gate_new(r, route));

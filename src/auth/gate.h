@@ -12,6 +12,7 @@
 #include "store/node.h"
 
 /* For http_server_opts.admit: who calls, by the headers alone, so that nobody else's body is read.
+ * Without components.allow_register only a super_client may register or delete providers.
  * With auth.client off it refuses what a page of another web site makes a browser ask for
  * (browser.h). */
 bool gate_admit(struct http_req *r, const struct http_route *route);

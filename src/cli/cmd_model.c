@@ -152,9 +152,9 @@ static const struct cli_cmd cmds[] = {
      "norn run predict.yaml $(norn model deploy 202601312359590000010)",
      model_deploy},
     {"model", "export", "MODEL VERSION DIR", 3, 3, who_opts, "write a model into a zip file",
-     "DIR is a directory of the node's machine. Model and version are those of the job that made "
-     "it\n"
-     "(norn job query JOB).",
+     "DIR is a directory of the node's machine in dirs.export of its configuration, or a name "
+     "below\n"
+     "it. Model and version are those of the job that made it (norn job query JOB).",
      "norn model export 202601312359590000010 0 /srv/models --role guest --party 9999",
      model_export},
     {"model", "import", "MODEL VERSION FILE", 3, 3, NULL, "take over a model from a zip file",

@@ -2,6 +2,7 @@
 
 #include "store/node_conf.h"
 
+#include "base/fs.h"
 #include "base/str.h"
 
 #include <string.h>
@@ -37,6 +38,10 @@ const struct conf_opt node_conf_opts[] = {
 	     "Tables, models and work files. All nodes of a site share it."),
     FILEPATH("dirs.logs", log_dir, "logs",
 	     "norn/ for the server, <job id>/ for jobs. All nodes of a site share it."),
+    {"dirs.export", CONF_STR_LIST, AT(export_dirs), "[]", 0, 0, false,
+     "Absolute paths: clients may write models into these directories and below them, and nowhere "
+     "else on the server. Relative paths of clients start at the first. Default: export below "
+     "dirs.data."},
     TEXT("log.level", log_level, "info", "error, warn, info or debug."),
     NUM("log.rotate_mb", log_rotate_mb, "64", 1, 100000, "The server log rotates at this size."),
     NUM("log.keep", log_keep, "8", 1, 1000, "How many rotated server logs are kept."),
@@ -80,7 +85,8 @@ const struct conf_opt node_conf_opts[] = {
 	 "(`norn permission allow`)."),
     BOOL("auth.worker", auth_worker, "true",
 	 "Components show the token of their task on every call. Off: calls from this machine "
-	 "without a token are taken, for programs that cannot send one."),
+	 "without a token are taken, for programs that cannot send one; not together with "
+	 "http.allow_remote."),
     TEXT("peer.listen", peer_listen, NULL,
 	 "Address for other sites (mutual TLS). Without it only jobs within this site can run."),
     TEXT("peer.address", peer_address, NULL,
@@ -145,6 +151,9 @@ const struct conf_opt node_conf_opts[] = {
     NUM("sched.batch", sched_batch, "64", 1, 1000, "Jobs claimed at once."),
     TEXT("components.default_provider", default_provider, "norn:" PACKAGE_VERSION "@local",
 	 "Provider of tasks that name none."),
+    BOOL("components.allow_register", allow_register, "false",
+	 "Every client may register and delete providers, which are programs that this site runs. "
+	 "Off: only an app with the role super_client may, which needs auth.client."),
     FILEPATH("components.norn_component", norn_component, NORN_BINDIR "/norn-component",
 	     "The program of the built-in components."),
     FILEPATH("components.norn_run", norn_run, NORN_LIBEXECDIR "/norn-run",
@@ -190,6 +199,21 @@ static bool check_duties(const struct node_conf *c, struct err *e)
 	return true;
 }
 
+static bool check_export_dirs(const struct node_conf *c, struct err *e)
+{
+	size_t i;
+	json_t *v;
+
+	json_array_foreach (c->export_dirs, i, v) {
+		const char *dir = json_string_value(v);
+		if (dir[0] != '/' || !fs_path_is_plain(dir))
+			return err_set(e, ERR_CONFIG,
+				       "dirs.export: '%s' is not an absolute path without \"..\"",
+				       dir);
+	}
+	return true;
+}
+
 static bool check_exit_codes(const struct node_conf *c, struct err *e)
 {
 	size_t i;
@@ -227,6 +251,17 @@ static bool check_listen(const struct node_conf *c, struct err *e)
 		       l);
 }
 
+/* A proxy on this machine makes every call look as if it came from a component. */
+static bool check_workers(const struct node_conf *c, struct err *e)
+{
+	if (c->auth_worker || !c->http_allow_remote)
+		return true;
+	return err_set(
+	    e, ERR_CONFIG,
+	    "auth.worker: it cannot be off together with http.allow_remote: whoever the proxy "
+	    "lets through would pass for a component of this machine");
+}
+
 static bool check_https(const struct node_conf *c, struct err *e)
 {
 	if ((c->http_tls_cert == NULL) != (c->http_tls_key == NULL))
@@ -243,7 +278,8 @@ bool node_conf_load(const char *file, const char *const *overrides, size_t n_ove
 	if (!conf_load(file, node_conf_opts, node_conf_n_opts, overrides, n_overrides, out, e))
 		return false;
 	bool ok = check_parties(out, e) && check_duties(out, e) && check_exit_codes(out, e) &&
-		  check_listen(out, e) && check_https(out, e);
+		  check_export_dirs(out, e) && check_listen(out, e) && check_workers(out, e) &&
+		  check_https(out, e);
 	if (ok && out->peer_listen != NULL &&
 	    (out->peer_ca == NULL || out->peer_cert == NULL || out->peer_key == NULL))
 		ok = err_set(

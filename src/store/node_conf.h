@@ -13,6 +13,7 @@ struct node_conf {
 	json_t *node_duties;
 	char *data_dir;
 	char *log_dir;
+	json_t *export_dirs; /* array of absolute paths; empty: <data_dir>/export */
 	char *log_level;
 	int64_t log_rotate_mb;
 	int64_t log_keep;
@@ -64,6 +65,7 @@ struct node_conf {
 	int64_t retention_jobs_days;   /* 0: jobs are kept */
 	int64_t retention_events_days; /* 0: the history is kept */
 	char *default_provider;
+	bool allow_register; /* every client may register and delete providers */
 	char *norn_component;
 	char *norn_run;
 };

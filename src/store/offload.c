@@ -17,6 +17,7 @@
 struct piece {
 	STAILQ_ENTRY(piece) link;
 	struct event_base *base;
+	enum offload_kind kind;
 	void (*work)(void *arg);
 	void (*done)(void *arg);
 	void *arg;
@@ -26,8 +27,16 @@ struct piece {
 	struct event *event;
 };
 
-static STAILQ_HEAD(pieces, piece) waiting = STAILQ_HEAD_INITIALIZER(waiting);
-static int running;
+STAILQ_HEAD(pieces, piece);
+
+static struct lane {
+	int max, running;
+	struct pieces waiting;
+} lanes[OFFLOAD_N_KINDS] = {
+    [OFFLOAD_LOGS] = {4, 0, STAILQ_HEAD_INITIALIZER(lanes[OFFLOAD_LOGS].waiting)},
+    [OFFLOAD_EXPORTS] = {2, 0, STAILQ_HEAD_INITIALIZER(lanes[OFFLOAD_EXPORTS].waiting)},
+    [OFFLOAD_IMPORTS] = {1, 0, STAILQ_HEAD_INITIALIZER(lanes[OFFLOAD_IMPORTS].waiting)},
+};
 
 static void *run(void *arg)
 {
@@ -43,16 +52,17 @@ static void start(struct piece *p);
 static void on_done(evutil_socket_t fd, short what, void *arg)
 {
 	struct piece *p = arg;
+	struct lane *l = &lanes[p->kind];
 
 	if (p->threaded) {
 		pthread_join(p->thread, NULL);
 		close(p->fds[0]);
 	}
 	event_free(p->event);
-	running--;
-	if (!STAILQ_EMPTY(&waiting)) {
-		struct piece *next = STAILQ_FIRST(&waiting);
-		STAILQ_REMOVE_HEAD(&waiting, link);
+	l->running--;
+	if (!STAILQ_EMPTY(&l->waiting)) {
+		struct piece *next = STAILQ_FIRST(&l->waiting);
+		STAILQ_REMOVE_HEAD(&l->waiting, link);
 		start(next);
 	}
 	p->done(p->arg);
@@ -83,7 +93,7 @@ static void start(struct piece *p)
 {
 	static const struct timeval now = {0, 0};
 
-	running++;
+	lanes[p->kind].running++;
 	p->threaded = make_thread(p);
 	if (p->threaded) {
 		p->event = event_new(p->base, p->fds[0], EV_READ, on_done, p);
@@ -97,21 +107,27 @@ static void start(struct piece *p)
 	event_add(p->event, &now);
 }
 
-void offload(struct event_base *base, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+void offload(struct event_base *base, enum offload_kind kind, void (*work)(void *arg),
+	     void (*done)(void *arg), void *arg)
 {
 	struct piece *p = mem_zalloc(sizeof(*p));
 
 	p->base = base;
+	p->kind = kind;
 	p->work = work;
 	p->done = done;
 	p->arg = arg;
-	if (running < OFFLOAD_MAX)
+	if (lanes[kind].running < lanes[kind].max)
 		start(p);
 	else
-		STAILQ_INSERT_TAIL(&waiting, p, link);
+		STAILQ_INSERT_TAIL(&lanes[kind].waiting, p, link);
 }
 
 int offload_running(void)
 {
+	int running = 0;
+
+	for (int i = 0; i < OFFLOAD_N_KINDS; i++)
+		running += lanes[i].running;
 	return running;
 }

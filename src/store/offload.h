@@ -8,10 +8,18 @@
 
 #include <event2/event.h>
 
-/* work runs in a thread, at most OFFLOAD_MAX at once, others wait; then done runs on the loop,
- * never from inside this call. */
-#define OFFLOAD_MAX 4
-void offload(struct event_base *base, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+/* Each kind has threads of its own, so that what is short never waits for what is long. */
+enum offload_kind {
+	OFFLOAD_LOGS,    /* at most 4 at once */
+	OFFLOAD_EXPORTS, /* 2 */
+	OFFLOAD_IMPORTS, /* 1: one may take much memory */
+	OFFLOAD_N_KINDS
+};
+
+/* work runs in a thread, others of its kind wait when there are too many; then done runs on the
+ * loop, never from inside this call. */
+void offload(struct event_base *base, enum offload_kind kind, void (*work)(void *arg),
+	     void (*done)(void *arg), void *arg);
 /* Threads that are still at work, or whose end the loop has not heard of. */
 int offload_running(void);
 

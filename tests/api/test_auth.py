@@ -137,6 +137,15 @@ class Clients(FederationTest):
     def test_unknown_app(self):
         self.refusal(5005, "No Permission", Signer(self.node.api, "12345678", "x" * 16))
 
+    def test_providers_are_for_super_clients(self):
+        body = {"name": "mine", "device": "local", "version": "1", "metadata": {"program": "/bin/true"}}
+        for path in ("/v2/provider/register", "/v2/provider/delete"):
+            v = self.client().envelope("POST", path, body)
+            self.assertEqual(v["code"], 5005, v)
+            self.assertIn("components.allow_register", v["message"])
+        self.assertEqual(self.admin.envelope("POST", "/v2/provider/register", body)["message"], "create success")
+        self.assertIs(self.admin.post("/v2/provider/delete", name="mine"), True)
+
     def test_app_without_role(self):
         self.refusal(5005, "No Permission", self.new_client(role=None))
 
@@ -535,6 +544,19 @@ class Listening(FederationTest):
         for also in ("auth.client=true", "http.allow_remote=true"):
             self.assertEqual(self.check("http.listen=0.0.0.0:1", also).returncode, 0)
 
+    def test_workers_behind_a_proxy(self):
+        r = self.check("auth.worker=false", "http.allow_remote=true")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("auth.worker", r.stderr)
+        self.assertEqual(self.check("auth.worker=false").returncode, 0)
+
+    def test_export_dirs(self):
+        for bad in ("exports", "/a/../b"):
+            r = self.check(f"dirs.export=[{bad}]")
+            self.assertEqual(r.returncode, 1)
+            self.assertIn(f"dirs.export: '{bad}'", r.stderr)
+        self.assertEqual(self.check("dirs.export=[/srv/models, /mnt/b]").returncode, 0)
+
     def test_https_needs_both(self):
         r = self.check("http.tls_cert=/nowhere")
         self.assertIn("http.tls_cert is set without http.tls_key", r.stderr)
@@ -664,12 +686,22 @@ class TrustingWorkers(Workers):
                 for headers, code in (({}, good), ({"Authorization": "Bearer " + token}, good),
                                       ({"Authorization": "Bearer " + "0" * 64}, 5003)):
                     self.assertEqual(self.guest.api.envelope(method, path, body, query, headers=headers)["code"], code)
+                for by in ("Forwarded", "X-Forwarded-For", "Via"):
+                    self.assertEqual(self.guest.api.envelope(method, path, body, query, headers={by: "x"})["code"], 5003)
 
 
 class Open(FederationTest):
     """Nothing is switched on."""
 
     sites = ("guest",)
+
+    def test_nobody_registers_providers(self):
+        body = {"name": "mine", "device": "local", "version": "1", "metadata": {"program": "/bin/true"}}
+        for path in ("/v2/provider/register", "/v2/provider/delete"):
+            v = self.guest.api.envelope("POST", path, body)
+            self.assertEqual(v["code"], 5005, v)
+            self.assertIn("components.allow_register", v["message"])
+        self.assertEqual(self.guest.psql("SELECT count(*) FROM norn.provider WHERE name = 'mine'"), [["0"]])
 
     def test_restricted(self):
         api = self.guest.api

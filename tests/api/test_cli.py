@@ -141,7 +141,7 @@ class Terminal:
 
 class Cli(FederationTest):
     sites = ("guest", "host")
-    conf = {"resources.cores": 4}
+    conf = {"resources.cores": 4, "components.allow_register": True}
 
     @classmethod
     def setUpClass(cls):

@@ -50,6 +50,7 @@ class FateClient(FederationTest):
     @classmethod
     def setUpClass(cls):
         env = client.install()
+        cls.conf = {"components.allow_register": True, "dirs.export": [harness.root_dir()]}
         super().setUpClass()
         try:
             cls.clients = {role: client.Client(env, site, role) for role, site in cls.fed.sites.items()}

@@ -156,7 +156,7 @@ class OneNode(FederationTest):
 
 
 class EveryRoute(OneNode):
-    conf = {"http.max_body_mb": 1, "http.upload_max_mb": 3}
+    conf = {"http.max_body_mb": 1, "http.upload_max_mb": 3, "components.allow_register": True}
 
     def setUp(self):
         self.before = content(self.guest)

@@ -162,6 +162,8 @@ class Answers:
 
 
 class Document(OpenApiTest, Answers):
+    conf = {"components.allow_register": True}
+
     def test_it_is_valid(self):
         import openapi_spec_validator
 

@@ -191,6 +191,7 @@ def definition(parties=("guest",), provider="people:*@local", **parameters):
 
 class Sdk(FederationTest):
     sites = ("guest", "host")
+    conf = {"components.allow_register": True}
 
     @classmethod
     def setUpClass(cls):

@@ -209,12 +209,12 @@ class Reference(FederationTest):
                       b"Content-Type: multipart/form-data; boundary=x\r\n\r\n")
             sent = 0
             try:
-                while sent < 1 << 30:
+                while sent < 1 << 36:  # more than goes through while the node lingers
                     s.sendall(b"10000\r\n" + b"a" * 65536 + b"\r\n")
                     sent += 65536
             except OSError:
                 pass
-        self.assertLess(sent, 1 << 30)
+        self.assertLess(sent, 1 << 36)
         self.assertEqual(self.uploads(), [])
 
     def test_the_file_of_a_job_that_fails_is_removed(self):
@@ -290,6 +290,21 @@ class Reference(FederationTest):
             v = self.guest.api.refused("POST", "/v2/model/export", {"model_id": bad, "model_version": "1", "role": "guest",
                                                                     "party_id": GUEST, "path": self.guest.dir})
             self.assertEqual(v["code"], 5001)
+
+    def test_export_writes_below_its_directory_only(self):
+        of = {"model_id": "none", "model_version": "1", "role": "guest", "party_id": GUEST}
+        inside = os.path.join(self.guest.dir, "data/export")
+        for bad in ("/", "/etc", self.guest.dir, self.guest.dir + "/data", inside + "x", inside + "/../x", "../x", "a/../../x",
+                    "a//b"):
+            for path, body, query in (("export", {**of, "path": bad}, {}), ("migrate", None, {**of, "dir_path": bad})):
+                with self.subTest((path, bad)):
+                    v = self.guest.api.refused("POST", "/v2/model/" + path, body, **query)
+                    self.assertEqual(v["code"], 5001, v)
+                    if bad.startswith("/"):
+                        self.assertIn("dirs.export", v["message"])
+        for fine in (inside, inside + "/", inside + "/a", "a/b", "."):
+            with self.subTest(fine):
+                self.assertEqual(self.guest.api.refused("POST", "/v2/model/export", {**of, "path": fine})["code"], 2005)
 
 
 class GoingDown(FederationTest):
