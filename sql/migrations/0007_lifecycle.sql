@@ -12,7 +12,8 @@ INSERT INTO norn.chore (name) VALUES ('retention');
 
 -- ------------------------------------------------------------------ files
 -- Directories whose rows are gone and which are to be removed; a row goes when its directory has gone, so that a node
--- that dies in between leaves nothing behind. model: one file, its path below the data directory.
+-- that dies in between leaves nothing behind. model: one file, or the directory of an import that is not over, by its path
+-- below the data directory. Nothing is removed before added_at.
 CREATE TABLE norn.gc_dir (
     root            text NOT NULL CHECK (root IN ('work', 'logs', 'tables', 'model')),
     name            text NOT NULL,

@@ -32,7 +32,11 @@ SELECT g.root, g.name,
        CASE WHEN g.root IN ('work', 'tables') THEN norn.uri_used($1 || g.root || '/' || g.name || '/', NULL)
             WHEN g.root = 'model' THEN EXISTS (SELECT 1 FROM norn.model m WHERE m.path = g.name)
             ELSE false END AS used
-  FROM norn.gc_dir g ORDER BY g.added_at, g.root, g.name LIMIT $2;
+  FROM norn.gc_dir g WHERE g.added_at <= now() ORDER BY g.added_at, g.root, g.name LIMIT $2;
+
+-- name: gc_dir_announce
+-- path below the data directory of what is about to be made there, which goes in a day unless gc_dirs_done comes first
+INSERT INTO norn.gc_dir (root, name, added_at) VALUES ('model', $1, now() + interval '1 day');
 
 -- name: gc_dirs_done
 -- arrays of roots and names: those that are gone

@@ -319,29 +319,65 @@ static void model_delete(struct http_req *r, void *arg)
 
 struct importing {
 	struct http_req *r;
+	struct node *node;
 	struct model_import job;
 };
 
-static void import_free(struct importing *x, bool remove_files)
+static void import_free(struct importing *x)
 {
-	if (remove_files)
-		model_import_undo(&x->job);
 	model_import_free(&x->job);
 	free(x);
+}
+
+static void on_dropped(struct db_result *res, void *arg)
+{
+	struct importing *x = arg;
+
+	if (db_error(res) == NULL)
+		gc_sweep(x->node);
+	import_free(x);
+}
+
+/* The files of an import have a directory of their own, which is marked for removal before it has
+ * any content, and until there are rows that point there. */
+static void mark(struct db_batch *b, enum db_stmt stmt, const struct importing *x)
+{
+	struct db_array roots = {0};
+	struct db_array names = {0};
+
+	db_add(b, stmt);
+	db_array_text(&roots, "model");
+	db_array_text(&names, x->job.dir);
+	db_array(b, &roots);
+	db_array(b, &names);
+}
+
+/* The files go at once, and not in a day. */
+static void import_drop(struct importing *x)
+{
+	struct db_batch *b;
+
+	if (x->node->db == NULL) { /* on the way down */
+		import_free(x);
+		return;
+	}
+	b = db_batch_new(x->node->db);
+	mark(b, Q_GC_DIRS_LATER, x);
+	db_submit(b, on_dropped, x);
 }
 
 static void on_imported(struct db_result *res, void *arg)
 {
 	struct importing *x = arg;
-	bool failed = db_error(res) != NULL;
 
-	if (failed) {
+	if (db_error(res) != NULL) {
 		reply_db_err(x->r, res);
-	} else {
-		gc_sweep(request_node(x->r));
-		reply_ok(x->r, NULL);
+		import_drop(x);
+		return;
 	}
-	import_free(x, failed);
+	gc_sweep(x->node);
+	reply_ok(x->r, NULL);
+	import_free(x);
 }
 
 static void import_work(void *arg)
@@ -357,12 +393,25 @@ static void import_done(void *arg)
 
 	if (!x->job.ok) {
 		refuse(x->r, x->job.error.code, "%s", x->job.error.msg);
-		import_free(x, true);
+		import_drop(x);
 		return;
 	}
 	struct db_batch *b = one_statement(x->r, Q_API_MODEL_IMPORT);
 	db_json(b, x->job.rows);
+	mark(b, Q_GC_DIRS_DONE, x);
 	db_submit(b, on_imported, x);
+}
+
+static void on_announced(struct db_result *res, void *arg)
+{
+	struct importing *x = arg;
+
+	if (db_error(res) != NULL) {
+		reply_db_err(x->r, res);
+		import_free(x);
+		return;
+	}
+	offload(x->node->base, OFFLOAD_IMPORTS, import_work, import_done, x);
 }
 
 /* The fields; model_import() checks them, in a thread of its own. */
@@ -378,11 +427,17 @@ static void model_import_route(struct http_req *r, void *arg)
 		return;
 	}
 	struct importing *x = mem_zalloc(sizeof(*x));
+	char fresh[33];
+	str_random_hex(fresh, 16);
 	x->r = r;
-	x->job.data_dir = request_node(r)->conf->data_dir;
+	x->node = request_node(r);
+	x->job.data_dir = x->node->conf->data_dir;
+	x->job.dir = mem_printf("models/imported/%s", fresh);
 	x->job.body_fd = fd;
 	x->job.content_type = mem_strdup(http_req_header(r, "Content-Type"));
-	offload(request_node(r)->base, OFFLOAD_IMPORTS, import_work, import_done, x);
+	struct db_batch *b = one_statement(r, Q_GC_DIR_ANNOUNCE);
+	db_text(b, x->job.dir);
+	db_submit(b, on_announced, x);
 }
 
 const struct http_route api_model_routes[] = {

@@ -300,8 +300,8 @@ static bool keep_model(struct entry *n, const struct untar_file *f, json_t *meta
 	const char *name = last_part(f->name);
 
 	str_random_hex(fresh, 8);
-	char *dir = mem_printf("models/%s/%s/%s/%s/%s/%s", n->parts[0], n->parts[1], n->parts[2],
-			       n->parts[3], n->parts[4], n->parts[5]);
+	char *dir = mem_printf("%s/%s/%s/%s/%s", n->x->dir, n->parts[2], n->parts[3], n->parts[4],
+			       n->parts[5]);
 	char *rel = mem_printf("%s/%s_%s", dir, fresh, name);
 	char *full_dir = mem_printf("%s/%s", n->x->data_dir, dir);
 	char *full = mem_printf("%s/%s", n->x->data_dir, rel);
@@ -428,22 +428,11 @@ bool model_import(struct model_import *x, struct err *e)
 	return ok;
 }
 
-void model_import_undo(const struct model_import *x)
-{
-	size_t i;
-	json_t *row;
-
-	json_array_foreach (x->rows, i, row) {
-		char *full = mem_printf("%s/%s", x->data_dir, js_str(row, "path", ""));
-		(void)unlink(full);
-		free(full);
-	}
-}
-
 void model_import_free(struct model_import *x)
 {
 	json_decref(x->rows);
 	free(x->content_type);
+	free(x->dir);
 	if (x->body_fd >= 0)
 		close(x->body_fd);
 }

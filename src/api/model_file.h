@@ -29,14 +29,14 @@ struct model_import {
 	const char *data_dir;
 	int body_fd;        /* multipart/form-data: model_id, model_version, file; owned */
 	char *content_type; /* owned */
+	char *dir;          /* below data_dir, nothing else is in it; owned */
 	json_t *rows;       /* made: [{model_id, ..., output_key, index, component, type_name, path,
 			       sha256, size_bytes,       metadata}] */
 	bool ok;
 	struct err error;
 };
-/* Files go below models/ of the data directory, under names that nothing has. */
+/* All files go below dir, which is made. After a failure some may be there. */
 MUST_CHECK bool model_import(struct model_import *x, struct err *e);
-void model_import_undo(const struct model_import *x); /* removes the files it has made */
 void model_import_free(struct model_import *x);
 
 #endif

@@ -376,11 +376,13 @@ class FateClient(FederationTest):
         with zipfile.ZipFile(path) as z, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as other:
             for name in names:
                 other.writestr(name, z.read(name))
+        paths = {}
         for version, archive in (("1", path), ("2", packed)):
             self.flow("model", "import", "-mid", "taken", "-mv", version, "-i", archive)
             rows = self.guest.psql("SELECT task_name, job_id, component, type_name, path FROM norn.model WHERE "
                                    f"model_id = 'taken' AND model_version = '{version}' ORDER BY task_name")
             self.assertEqual([r[0] for r in rows], ["feature_scale_0", "lr_0"])
+            paths[version] = [f"{self.guest.dir}/data/{r[4]}" for r in rows]
             for _, job, _, kind, rel in rows:
                 self.assertEqual((job, kind), ("", "json_model"))
                 self.assertTrue(os.path.exists(f"{self.guest.dir}/data/{rel}"))
@@ -391,8 +393,8 @@ class FateClient(FederationTest):
         self.assertEqual(v["data"], {"count": True})
         self.flow("model", "delete", "-mid", "taken", "-mv", "1", "-tn", "lr_0", code=2005)
         self.flow("model", "delete", "-mid", "taken", "-mv", "1")
-        gone = f"{self.guest.dir}/data/models/taken/1"
-        wait_until("the deleted model's files have gone", lambda: not os.path.exists(gone))
+        wait_until("the deleted model's files have gone", lambda: not any(os.path.exists(p) for p in paths["1"]))
+        self.assertTrue(all(os.path.exists(p) for p in paths["2"]))
         self.flow("model", "import", "-mid", "taken", "-mv", "3", "-i", self.guest_csv, code=9004)
 
     def predict_with(self, model_id, version):

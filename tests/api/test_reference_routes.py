@@ -20,6 +20,10 @@ import records  # noqa: E402
 
 
 
+def files_below(directory):
+    return sorted(os.path.join(d, f) for d, _, files in os.walk(directory) for f in files)
+
+
 def form(fields, file=None):
     """(body, headers) of multipart/form-data."""
     mark = "norn-test-mark"
@@ -265,6 +269,7 @@ class Reference(FederationTest):
             self.assertEqual(v["code"], code, v)
 
     def test_bad_models(self):
+        before = files_below(self.guest.dir + "/data/models/imported")
         tar = b"\0" * 1024
         good_name = "m/1/guest/9999/task/key"
         cases = {"": b"", "no zip": b"x" * 100}
@@ -277,6 +282,12 @@ class Reference(FederationTest):
                 z.writestr(name, content)
             cases[title] = out.getvalue()
         whole = cases["an empty tar"]
+        with zipfile.ZipFile(out := io.BytesIO(), "w") as z:
+            with tarfile.open(fileobj=(good := io.BytesIO()), mode="w", format=tarfile.USTAR_FORMAT) as t:
+                t.addfile(tarfile.TarInfo("model"))
+            z.writestr(good_name, good.getvalue())
+            z.writestr("m/1/guest/9999/late/key", b"x" * 2000)
+        cases["its second entry"] = out.getvalue()
         cases["cut off"] = whole[:len(whole) // 2] + whole[-22:]
         for title, content in cases.items():
             body, headers = form({"model_id": "bad", "model_version": "1"}, content)
@@ -285,7 +296,7 @@ class Reference(FederationTest):
         body, headers = form({"model_id": "../bad", "model_version": "1"}, whole)
         self.assertEqual(self.guest.api.envelope("POST", "/v2/model/import", body, headers=headers)["code"], 5001)
         self.assertEqual(self.guest.psql("SELECT 1 FROM norn.model WHERE model_id = 'bad'"), [])
-        self.assertFalse(os.path.exists(self.guest.dir + "/data/models/bad"))
+        wait_until("their files have gone", lambda: files_below(self.guest.dir + "/data/models/imported") == before)
         for bad in ("../x", "a/b", ""):
             v = self.guest.api.refused("POST", "/v2/model/export", {"model_id": bad, "model_version": "1", "role": "guest",
                                                                     "party_id": GUEST, "path": self.guest.dir})
@@ -326,11 +337,26 @@ class GoingDown(FederationTest):
         conn = http.client.HTTPConnection("127.0.0.1", node.api.port, timeout=60)
         self.addCleanup(conn.close)
         conn.request("POST", "/v2/model/import", body=body, headers=headers)
-        wait_until("the import has begun", lambda: os.path.exists(self.guest.dir + "/data/models/long/1/guest"))
+        wait_until("the import has begun", lambda: files_below(self.guest.dir + "/data/models/imported"))
         node.signal(signal.SIGTERM)
         self.guest.wait_log("going down")
         node.signal(signal.SIGTERM)
         self.assertEqual(node.process.wait(harness.PATIENCE_S), 0)
+        self.nothing_stays(node)
+
+    def nothing_stays(self, node):
+        """What was cut off goes with the clean-up of the day after."""
+        models = self.guest.dir + "/data/models"
+        self.assertGreater(len(files_below(models)), 0)
+        node.start()
+        node.wait_ready()
+        node.api.post("/v2/server/gc", keep_days=30000)
+        self.assertGreater(len(files_below(models)), 0)
+        self.assertEqual(self.guest.psql("UPDATE norn.gc_dir SET added_at = added_at - interval '1 day' RETURNING root"),
+                         [["model"]])
+        node.api.post("/v2/server/gc", keep_days=30000)
+        wait_until("the files have gone", lambda: not files_below(models))
+        self.assertEqual(self.guest.psql("SELECT 1 FROM norn.gc_dir"), [])
 
 
 if __name__ == "__main__":
