@@ -185,7 +185,11 @@ class EveryRoute(OneNode):
             with self.subTest((method, path)):
                 line = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n".encode()
                 self.assert_status(self.exchange(line + b"Content-Length: 1125899906842624\r\n\r\n"), 413, path)
-                self.assert_status(self.exchange(line + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffff\r\n"), 413, path)
+                answer = self.exchange(line + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffff\r\n")
+                if path.startswith("/v2/worker/") and method == "POST":  # whose token comes first
+                    self.assertIn(b'"code":5003', answer)
+                else:
+                    self.assert_status(answer, 413, path)
 
     def test_the_last_byte_allowed(self):
         """Of a route with the limit of all, and of the one that takes more; for one more byte nothing is read."""
