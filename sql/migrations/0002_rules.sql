@@ -96,8 +96,12 @@ CREATE FUNCTION norn.mine(no bigint) RETURNS boolean LANGUAGE sql STABLE AS
 $$ SELECT EXISTS (SELECT 1 FROM norn.job WHERE job_no = no AND xmin = pg_current_xact_id()::xid) $$;
 
 -- Those of them: for commands that work on many tasks of few jobs.
-CREATE FUNCTION norn.mine_of(nos bigint[]) RETURNS bigint[] LANGUAGE sql STABLE AS
-$$ SELECT array_agg(job_no) FROM norn.job WHERE job_no = ANY (nos) AND xmin = pg_current_xact_id()::xid $$;
+-- (These small functions are in PL/pgSQL, which keeps their plans; those in SQL are planned anew with every call.)
+CREATE FUNCTION norn.mine_of(nos bigint[]) RETURNS bigint[] LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT array_agg(j.job_no) FROM norn.job j
+             WHERE j.job_no = ANY (nos) AND j.xmin = pg_current_xact_id()::xid);
+END $$;
 
 -- Due at once, and in the order of the queue among all that are: due_at is both, so that a claim reads no more rows
 -- of its index than it takes.
@@ -109,26 +113,39 @@ $$ SELECT LEAST(now(), to_timestamp(GREATEST(prio, 0) / 1000.0)) $$;
 CREATE FUNCTION norn.overtake_ms() RETURNS bigint LANGUAGE sql IMMUTABLE AS $$ SELECT 600000::bigint $$;
 
 -- Something happened to the job. While a scheduler holds the lease it only counts; else the job is due now.
-CREATE FUNCTION norn.job_poke(no bigint) RETURNS void LANGUAGE sql AS $$
-    UPDATE norn.job_work SET poke = poke + 1,
-           due_at = CASE WHEN lease_until > now() THEN due_at ELSE LEAST(due_at, norn.due_now(prio)) END
-     WHERE job_no = no $$;
+CREATE FUNCTION norn.job_poke(no bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE norn.job_work w SET poke = w.poke + 1,
+           due_at = CASE WHEN w.lease_until > now() THEN w.due_at ELSE LEAST(w.due_at, norn.due_now(w.prio)) END
+     WHERE w.job_no = no;
+END $$;
 
 -- The row that schedulers claim, of a new job or one that runs again.
-CREATE FUNCTION norn.job_work_add(p_job_no bigint, p_prio bigint) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION norn.job_work_add(p_job_no bigint, p_prio bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO norn.job_work (job_no, prio, due_at, need_cores, need_memory_mb, local_only)
-    SELECT p_job_no, p_prio, norn.due_now(p_prio), COALESCE(sum(cores) FILTER (WHERE local), 0),
-           COALESCE(sum(memory_mb) FILTER (WHERE local), 0), COALESCE(bool_and(local), true)
-      FROM norn.job_party WHERE job_no = p_job_no $$;
+    SELECT p_job_no, p_prio, norn.due_now(p_prio), COALESCE(sum(p.cores) FILTER (WHERE p.local), 0),
+           COALESCE(sum(p.memory_mb) FILTER (WHERE p.local), 0), COALESCE(bool_and(p.local), true)
+      FROM norn.job_party p WHERE p.job_no = p_job_no;
+END $$;
 
--- The same for several, locked in the order of their numbers so that two callers cannot deadlock.
-CREATE FUNCTION norn.jobs_poke(nos bigint[]) RETURNS void LANGUAGE sql AS $$
-    UPDATE norn.job_work w SET poke = poke + 1,
-           due_at = CASE WHEN lease_until > now() THEN due_at ELSE LEAST(due_at, norn.due_now(w.prio)) END
-      FROM (SELECT job_no FROM norn.job_work WHERE job_no = ANY (nos) ORDER BY job_no FOR UPDATE) l
-     WHERE w.job_no = l.job_no $$;
+-- A poke for several, locked in the order of their numbers so that two callers cannot deadlock.
+CREATE FUNCTION norn.jobs_poke(nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE norn.job_work w SET poke = w.poke + 1,
+           due_at = CASE WHEN w.lease_until > now() THEN w.due_at ELSE LEAST(w.due_at, norn.due_now(w.prio)) END
+      FROM (SELECT x.job_no FROM norn.job_work x WHERE x.job_no = ANY (nos) ORDER BY x.job_no FOR UPDATE) l
+     WHERE w.job_no = ANY (ARRAY[l.job_no]);
+END $$;
 
 -- After a poke: a report that came behind the end of its job leaves nothing behind.
-CREATE FUNCTION norn.task_work_tidy(nos bigint[]) RETURNS void LANGUAGE sql AS $$
-    DELETE FROM norn.task_work t WHERE t.job_no = ANY (nos)
-       AND NOT EXISTS (SELECT 1 FROM norn.job_work w WHERE w.job_no = t.job_no) $$;
+CREATE FUNCTION norn.task_work_tidy(nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_over bigint[];
+BEGIN
+    SELECT array_agg(n.no) INTO v_over FROM unnest(nos) AS n(no)
+     WHERE (SELECT count(*) FROM norn.job_work w WHERE w.job_no = n.no) = 0;
+    IF v_over IS NOT NULL THEN
+        DELETE FROM norn.task_work t WHERE t.job_no = ANY (v_over);
+    END IF;
+END $$;
