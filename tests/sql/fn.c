@@ -76,6 +76,18 @@ void fn_close(void)
 	}
 }
 
+int fn_run(Suite *s)
+{
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	srunner_set_fork_status(r, CK_NOFORK);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 void fn_do(PGconn *pg, const char *fmt, ...)
 {
 	TEXT(sql);

@@ -9,6 +9,7 @@
 #include "base/attr.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include <check.h>
 
 #define N_SESSIONS 8
 extern PGconn *fn_session[N_SESSIONS];
@@ -21,6 +22,8 @@ extern PGconn *fn_session[N_SESSIONS];
 void fn_migrate(void); /* once a program */
 void fn_open(void);    /* empty tables, an engine of 8 cores, a node n1, and all sessions */
 void fn_close(void);
+/* Runs the suite in this process, which its cases share a database through; the exit status. */
+int fn_run(Suite *s);
 
 /* One statement; fails the test when it fails. */
 void fn_do(PGconn *pg, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -569,8 +569,6 @@ int main(void)
 {
 	Suite *s = suite_create("functions");
 	TCase *tc = tcase_create("functions");
-	SRunner *r;
-	int failed;
 
 	tcase_add_unchecked_fixture(tc, fn_migrate, NULL);
 	tcase_add_checked_fixture(tc, fn_open, fn_close);
@@ -597,10 +595,5 @@ int main(void)
 	tcase_add_test(tc, a_job_that_ends_tells_every_party_that_may_know_of_it);
 	tcase_add_test(tc, a_node_registers_while_a_backup_runs);
 	suite_add_tcase(s, tc);
-	r = srunner_create(s);
-	srunner_set_fork_status(r, CK_NOFORK);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return fn_run(s);
 }

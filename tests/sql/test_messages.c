@@ -300,8 +300,6 @@ int main(void)
 {
 	Suite *s = suite_create("messages");
 	TCase *tc = tcase_create("messages");
-	SRunner *r;
-	int failed;
 
 	tcase_add_unchecked_fixture(tc, fn_migrate, NULL);
 	tcase_add_checked_fixture(tc, fn_open, fn_close);
@@ -319,10 +317,5 @@ int main(void)
 	tcase_add_test(tc, a_run_that_comes_while_a_claim_begins_is_in_its_answer);
 	tcase_add_test(tc, a_message_about_a_task_does_not_read_the_others);
 	suite_add_tcase(s, tc);
-	r = srunner_create(s);
-	srunner_set_fork_status(r, CK_NOFORK);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return fn_run(s);
 }

@@ -593,8 +593,6 @@ int main(void)
 {
 	Suite *s = suite_create("races");
 	TCase *tc = tcase_create("races");
-	SRunner *r;
-	int failed;
 
 	tcase_add_unchecked_fixture(tc, fn_migrate, NULL);
 	tcase_add_checked_fixture(tc, fn_open, fn_close);
@@ -620,10 +618,5 @@ int main(void)
 	tcase_add_test(tc, one_key_makes_one_job);
 	tcase_add_test(tc, ends_and_stops_of_the_same_runs);
 	suite_add_tcase(s, tc);
-	r = srunner_create(s);
-	srunner_set_fork_status(r, CK_NOFORK);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return fn_run(s);
 }

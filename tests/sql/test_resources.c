@@ -539,8 +539,6 @@ int main(void)
 {
 	Suite *s = suite_create("resources");
 	TCase *tc = tcase_create("resources");
-	SRunner *r;
-	int failed;
 
 	tcase_add_unchecked_fixture(tc, fn_migrate, NULL);
 	tcase_add_checked_fixture(tc, fn_open, fn_close);
@@ -570,10 +568,5 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, many_schedulers_and_few_cores);
 	suite_add_tcase(s, tc);
-	r = srunner_create(s);
-	srunner_set_fork_status(r, CK_NOFORK);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return fn_run(s);
 }
