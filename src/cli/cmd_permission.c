@@ -7,16 +7,21 @@
 #include "cli/text.h"
 #include <string.h>
 
-static int change_role(struct cli *c, const char *path)
+/* Takes the body. */
+static int post(struct cli *c, const char *path, json_t *body)
 {
 	struct err e = {0};
-	json_t *body = json_pack("{s:s, s:s}", "app_id", c->args[0], "role", c->args[1]);
 	json_t *data = call_post_data(c, path, body, &e);
 
 	json_decref(body);
 	if (data == NULL)
 		return cli_fail(c, &e);
 	return cmd_done(c, data);
+}
+
+static int change_role(struct cli *c, const char *path)
+{
+	return post(c, path, json_pack("{s:s, s:s}", "app_id", c->args[0], "role", c->args[1]));
 }
 
 static int permission_grant(struct cli *c)
@@ -118,15 +123,8 @@ static int change_resources(struct cli *c, const char *path)
 {
 	struct err e = {0};
 	json_t *body = resources(c, &e);
-	json_t *data;
 
-	if (body == NULL)
-		return cli_fail(c, &e);
-	data = call_post_data(c, path, body, &e);
-	json_decref(body);
-	if (data == NULL)
-		return cli_fail(c, &e);
-	return cmd_done(c, data);
+	return body == NULL ? cli_fail(c, &e) : post(c, path, body);
 }
 
 static int permission_allow(struct cli *c)
