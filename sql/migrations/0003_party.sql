@@ -1,8 +1,8 @@
 -- What a party does for a job: the commands of its scheduler, and its runs, as executors see them.
 
 -- ------------------------------------------------------------------ commands to a party
--- p_job_no: the scheduler's row when this database has it, which has stored the definition already.
-CREATE FUNCTION norn.party_job_create(p json, p_job_no bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+-- A job of a scheduler at another site; those of its own norn.job_submit writes.
+CREATE FUNCTION norn.party_job_create(p json) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_no bigint;
     h record; -- p is large, and every p->>'x' would parse it anew
@@ -11,14 +11,11 @@ BEGIN
       FROM json_to_record(p) AS x(job_id text, role text, party_id text, initiator_party_id text,
            scheduler_party_id text, model_id text, model_version text, user_name text, engine text, cores integer,
            memory_mb integer, dag json, tasks json);
-    IF p_job_no IS NULL THEN
-        INSERT INTO norn.job_dag (job_id, dag) VALUES (h.job_id, h.dag) ON CONFLICT DO NOTHING;
-    END IF;
-    INSERT INTO norn.party_job (job_id, role, party_id, status, job_no, initiator_party_id, scheduler_party_id,
-            model_id, model_version, user_name, engine, cores, memory_mb)
-    VALUES (h.job_id, h.role, h.party_id, 'waiting', p_job_no, h.initiator_party_id, h.scheduler_party_id,
-            h.model_id, h.model_version, COALESCE(h.user_name, ''), COALESCE(h.engine, 'standalone'), h.cores,
-            h.memory_mb)
+    INSERT INTO norn.job_dag (job_id, dag) VALUES (h.job_id, h.dag) ON CONFLICT DO NOTHING;
+    INSERT INTO norn.party_job (job_id, role, party_id, status, initiator_party_id, scheduler_party_id, model_id,
+            model_version, user_name, engine, cores, memory_mb)
+    VALUES (h.job_id, h.role, h.party_id, 'waiting', h.initiator_party_id, h.scheduler_party_id, h.model_id,
+            h.model_version, COALESCE(h.user_name, ''), COALESCE(h.engine, 'standalone'), h.cores, h.memory_mb)
     ON CONFLICT (job_id, role, party_id) DO NOTHING
     RETURNING party_job_no INTO v_no;
     IF v_no IS NULL THEN

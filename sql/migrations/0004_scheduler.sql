@@ -94,56 +94,87 @@ BEGIN
 END $$;
 
 -- ------------------------------------------------------------------ jobs, as clients see them
--- Everything of a new job in one transaction. The same idempotency key gives the same job.
-CREATE FUNCTION norn.job_submit(p json, OUT o_job_id text, OUT o_new boolean, OUT o_status text)
+-- Everything of a new job in one transaction. The same idempotency key gives the same job. p has what there is once; the
+-- rest comes in arrays, which cost a fraction of JSON: parties; tasks, with lists of their parties and those' cores; edges;
+-- runs, which are tasks at parties of this site; messages to parties elsewhere.
+CREATE FUNCTION norn.job_submit(p json, p_dag json, p_roles text[], p_party_ids text[], p_local boolean[],
+        p_party_cores integer[], p_party_memory integer[], p_names text[], p_components text[], p_parties text[],
+        p_cores text[], p_deps integer[], p_limits bigint[], p_parents integer[], p_children integer[],
+        p_run_tasks integer[], p_run_parties smallint[], p_run_providers text[], p_run_configs json[],
+        p_run_cores integer[], p_run_memory integer[], p_run_limits bigint[], p_message_parties smallint[],
+        p_messages json[], OUT o_job_id text, OUT o_new boolean, OUT o_status text)
 LANGUAGE plpgsql AS $$
 DECLARE
     v_no bigint;
-    h record; -- p is large, and every p->>'x' would parse it anew
+    v_party_jobs bigint[]; -- by party, null elsewhere
+    h record;
 BEGIN
     SELECT * INTO h
-      FROM json_to_record(p) AS x(job_id text, dag json, priority integer, initiator_party_id text,
-           scheduler_party_id text, model_id text, model_version text, user_name text, idempotency_key text,
-           auto_retries integer, timeout_s double precision, create_timeout_s double precision, priority_ms bigint,
-           n_remote integer, actor text, detail text, parties json, tasks json, edges json, local_creates json,
-           remote_creates json);
-    SELECT j.job_id, false, j.status INTO o_job_id, o_new, o_status FROM norn.job j
-     WHERE j.idempotency_key = h.idempotency_key;
-    IF FOUND THEN
-        RETURN;
+      FROM json_to_record(p) AS x(job_id text, priority integer, initiator_party_id text, scheduler_party_id text,
+           model_id text, model_version text, user_name text, engine text, idempotency_key text, auto_retries integer,
+           timeout_s double precision, create_timeout_s double precision, priority_ms bigint, actor text, detail text);
+    IF h.idempotency_key IS NOT NULL THEN
+        SELECT j.job_id, false, j.status INTO o_job_id, o_new, o_status FROM norn.job j
+         WHERE j.idempotency_key = h.idempotency_key;
+        IF FOUND THEN
+            RETURN;
+        END IF;
     END IF;
     o_job_id := h.job_id;
     o_new := true;
-    o_status := CASE WHEN h.n_remote = 0 THEN 'waiting' ELSE 'ready' END;
-    INSERT INTO norn.job_dag (job_id, dag) VALUES (o_job_id, h.dag);
+    o_status := CASE WHEN cardinality(p_messages) = 0 THEN 'waiting' ELSE 'ready' END;
+    INSERT INTO norn.job_dag (job_id, dag) VALUES (o_job_id, p_dag);
     INSERT INTO norn.job (job_id, status, priority, initiator_party_id, scheduler_party_id, model_id,
             model_version, user_name, idempotency_key, auto_retries, n_tasks, deadline_at)
     VALUES (o_job_id, o_status, h.priority, h.initiator_party_id, h.scheduler_party_id, h.model_id, h.model_version,
-            COALESCE(h.user_name, ''), h.idempotency_key, h.auto_retries, json_array_length(h.tasks),
+            COALESCE(h.user_name, ''), h.idempotency_key, h.auto_retries, cardinality(p_names),
             now() + make_interval(secs => NULLIF(h.timeout_s, 0)))
     RETURNING job_no INTO v_no;
     INSERT INTO norn.job_party (job_no, party_no, role, party_id, local, cores, memory_mb, create_state)
-    SELECT v_no, x.party_no, x.role, x.party_id, x.local, x.cores, x.memory_mb,
-           CASE WHEN x.local THEN 'ok' ELSE 'asked' END
-      FROM json_to_recordset(h.parties) AS x(party_no smallint, role text, party_id text, local boolean,
-           cores integer, memory_mb integer);
-    INSERT INTO norn.task (job_no, task_no, task_name, component, parties, cores, deps_left, retries_left,
-                           timeout_s)
-    SELECT v_no, x.task_no, x.task_name, x.component, x.parties, x.cores, x.deps_left, h.auto_retries, x.timeout_s
-      FROM json_to_recordset(h.tasks) AS x(task_no integer, task_name text, component text, parties smallint[],
-           cores integer[], deps_left integer, timeout_s bigint);
-    INSERT INTO norn.task_edge (job_no, parent_no, child_no)
-    SELECT v_no, x.parent_no, x.child_no FROM json_to_recordset(h.edges) AS x(parent_no integer, child_no integer);
+    SELECT v_no, n - 1, p_roles[n], p_party_ids[n], p_local[n], p_party_cores[n], p_party_memory[n],
+           CASE WHEN p_local[n] THEN 'ok' ELSE 'asked' END
+      FROM generate_subscripts(p_roles, 1) AS x(n);
+    -- Sets beside FROM go row by row, those in it are put aside whole first.
+    INSERT INTO norn.task (job_no, task_no, task_name, component, parties, cores, deps_left, retries_left, timeout_s)
+    SELECT v_no, generate_subscripts(p_names, 1) - 1, unnest(p_names), unnest(p_components),
+           unnest(p_parties)::smallint[], unnest(p_cores)::integer[], unnest(p_deps), h.auto_retries, unnest(p_limits);
+    IF cardinality(p_parents) > 0 THEN
+        INSERT INTO norn.task_edge (job_no, parent_no, child_no)
+        SELECT v_no, unnest(p_parents), unnest(p_children);
+    END IF;
     INSERT INTO norn.task_work (job_no, task_no)
-    SELECT v_no, task_no FROM norn.task WHERE job_no = v_no AND deps_left = 0;
-    PERFORM norn.party_job_create(x, v_no) FROM json_array_elements(h.local_creates) AS x;
-    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, give_up_at)
-    SELECT x.dest_party_id, h.scheduler_party_id, o_job_id, v_no, x.party_no, 'job_create', x.body,
-           now() + make_interval(secs => h.create_timeout_s)
-      FROM json_to_recordset(h.remote_creates) AS x(dest_party_id text, party_no smallint, body json);
+    SELECT v_no, n - 1 FROM generate_subscripts(p_deps, 1) AS x(n) WHERE p_deps[n] = 0;
+    WITH made AS (
+        INSERT INTO norn.party_job (job_id, role, party_id, status, job_no, initiator_party_id, scheduler_party_id,
+               model_id, model_version, user_name, engine, cores, memory_mb)
+        SELECT o_job_id, p_roles[n], p_party_ids[n], 'waiting', v_no, h.initiator_party_id, h.scheduler_party_id,
+               h.model_id, h.model_version, COALESCE(h.user_name, ''), COALESCE(h.engine, 'standalone'),
+               p_party_cores[n], p_party_memory[n]
+          FROM generate_subscripts(p_roles, 1) AS x(n) WHERE p_local[n]
+        RETURNING party_job_no, role, party_id)
+    SELECT array_agg(m.party_job_no ORDER BY x.n) INTO v_party_jobs
+      FROM generate_subscripts(p_roles, 1) AS x(n)
+      LEFT JOIN made m ON m.role = p_roles[x.n] AND m.party_id = p_party_ids[x.n];
+    INSERT INTO norn.party_task (party_job_no, job_id, task_name, task_no, role, party_id, party_no, component,
+            provider, config, cores, memory_mb, timeout_s)
+    SELECT v_party_jobs[r.party + 1], o_job_id, p_names[r.task + 1], r.task, p_roles[r.party + 1],
+           p_party_ids[r.party + 1], r.party, p_components[r.task + 1], r.provider, r.config, r.cores, r.memory_mb,
+           r.timeout_s
+      FROM (SELECT unnest(p_run_tasks) AS task, unnest(p_run_parties) AS party, unnest(p_run_providers) AS provider,
+                   unnest(p_run_configs) AS config, unnest(p_run_cores) AS cores, unnest(p_run_memory) AS memory_mb,
+                   unnest(p_run_limits) AS timeout_s) r;
+    IF cardinality(p_messages) > 0 THEN
+        INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, give_up_at)
+        SELECT p_party_ids[m.party + 1], h.scheduler_party_id, o_job_id, v_no, m.party, 'job_create', m.body,
+               now() + make_interval(secs => h.create_timeout_s)
+          FROM unnest(p_message_parties, p_messages) AS m(party, body);
+    END IF;
     PERFORM norn.job_work_add(v_no, norn.ms(now()) - h.priority * h.priority_ms);
-    INSERT INTO norn.event (job_id, object, to_status, reason, detail, actor)
-    VALUES (o_job_id, 'job', o_status, 'submitted', h.detail, COALESCE(h.actor, 'client'));
+    INSERT INTO norn.event (job_id, object, role, party_id, to_status, reason, detail, actor)
+    SELECT o_job_id, 'job', p_roles[n], p_party_ids[n], 'waiting', 'created', NULL, 'scheduler ' || h.scheduler_party_id
+      FROM generate_subscripts(p_roles, 1) AS x(n) WHERE p_local[n]
+     UNION ALL
+    SELECT o_job_id, 'job', NULL, NULL, o_status, 'submitted', h.detail, COALESCE(h.actor, 'client');
 END $$;
 
 -- The wish that a job ends. It is kept until the scheduler has carried it out everywhere.

@@ -224,40 +224,41 @@ END $$;
 
 CREATE FUNCTION norn.party_job_create_inherit(p json) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    IF NOT norn.party_job_create(p, NULL) THEN
+    IF NOT norn.party_job_create(p) THEN
         RETURN false;
     END IF;
     PERFORM norn.party_inherit(p);
     RETURN true;
 END $$;
 
--- norn.job_submit for a job with p.inherit: the named tasks count as success from the start.
-CREATE FUNCTION norn.job_submit_inherit(p json, OUT o_job_id text, OUT o_new boolean, OUT o_status text)
-LANGUAGE plpgsql AS $$
+-- After norn.job_submit in its transaction: the named tasks of {job_id, task_list} count as success from the start. A job
+-- that the same idempotency key has found has had them before.
+CREATE FUNCTION norn.job_inherit(p_job_id text, p_inherit json) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    v_old text := p #>> '{inherit,job_id}';
+    v_old text := p_inherit->>'job_id';
     v_no bigint;
     v_tasks integer[];
     v_bad text;
 BEGIN
-    SELECT s.o_job_id, s.o_new, s.o_status INTO o_job_id, o_new, o_status FROM norn.job_submit(p) s;
-    IF NOT o_new THEN
+    SELECT job_no INTO v_no FROM norn.job WHERE job_id = p_job_id;
+    IF NOT FOUND OR NOT norn.mine(v_no) THEN
         RETURN;
     END IF;
-    SELECT job_no INTO v_no FROM norn.job WHERE job_id = o_job_id;
     SELECT array_agg(task_no) INTO v_tasks FROM norn.task
-     WHERE job_no = v_no AND task_name IN (SELECT json_array_elements_text(p #> '{inherit,task_list}'));
+     WHERE job_no = v_no AND task_name IN (SELECT json_array_elements_text(p_inherit->'task_list'));
     -- Where this site has scheduled the earlier job too, it knows how the tasks ended for all parties.
     SELECT format('task_name[%s],task_status[%s]', t.task_name, t.status) INTO v_bad
       FROM norn.job j JOIN norn.task t USING (job_no)
      WHERE j.job_id = v_old AND t.status NOT IN ('success', 'pass')
-       AND t.task_name IN (SELECT json_array_elements_text(p #> '{inherit,task_list}'))
+       AND t.task_name IN (SELECT json_array_elements_text(p_inherit->'task_list'))
      ORDER BY t.task_no LIMIT 1;
     IF v_bad IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'NR000', MESSAGE = format(
             '1007:Inheritance job failed: job_id[%s],%s,detail[task status need in [success, pass]]', v_old, v_bad);
     END IF;
-    PERFORM norn.party_inherit(x) FROM json_array_elements(p->'local_creates') AS x;
+    PERFORM norn.party_inherit(json_build_object('job_id', p_job_id, 'role', x.role, 'party_id', x.party_id,
+                                                 'inherit', p_inherit))
+       FROM (SELECT role, party_id FROM norn.job_party WHERE job_no = v_no AND local ORDER BY party_no) x;
     UPDATE norn.task SET status = 'success', end_at = now() WHERE job_no = v_no AND task_no = ANY (v_tasks);
     INSERT INTO norn.task_party (job_no, task_no, attempt, party_no, status, final, end_at)
     SELECT v_no, t.task_no, 0, x.party_no, 'success', true, now()
@@ -272,7 +273,7 @@ BEGIN
         ON CONFLICT DO NOTHING;
     UPDATE norn.job SET n_success = cardinality(v_tasks) WHERE job_no = v_no;
     INSERT INTO norn.event (job_id, object, task_name, attempt, from_status, to_status, reason, detail, actor)
-    SELECT o_job_id, 'task', task_name, 0, 'waiting', 'success', 'inherited', 'from job ' || v_old, 'scheduler'
+    SELECT p_job_id, 'task', task_name, 0, 'waiting', 'success', 'inherited', 'from job ' || v_old, 'scheduler'
       FROM norn.task WHERE job_no = v_no AND task_no = ANY (v_tasks) ORDER BY task_no;
 END $$;
 

@@ -1,7 +1,8 @@
 -- Jobs after their end: clean-up, retention, timing. And what a dry run wants to know.
 
--- name: api_job_submit_inherit
-SELECT o_job_id, o_new, o_status FROM norn.job_submit_inherit($1);
+-- name: api_job_inherit
+-- job id, {job_id, task_list}; behind api_job_submit
+SELECT norn.job_inherit($1, $2);
 
 -- name: party_job_create_inherit
 SELECT norn.party_job_create_inherit($1) AS created;

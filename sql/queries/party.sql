@@ -1,5 +1,5 @@
 -- name: party_job_create
-SELECT norn.party_job_create($1, NULL) AS created;
+SELECT norn.party_job_create($1) AS created;
 
 -- name: party_message
 -- job_id, role, party_id, number or null; an error when a later message has come already

@@ -3,6 +3,7 @@
 #include "base/js.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include <arpa/inet.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,13 +200,61 @@ void db_array_text(struct db_array *a, const char *v)
 	buf_addc(&a->text, '"');
 }
 
+/* The protocol's form: number of dimensions, whether there are nulls, type of the elements; of the
+ * dimension its size and first index; then length and bytes of each element. Words in network
+ * order. */
+enum { ARRAY_DIMENSIONS, ARRAY_NULLS, ARRAY_TYPE, ARRAY_SIZE, ARRAY_FIRST, ARRAY_HEAD_WORDS };
+#define JSON_OID 114
+
+static void put_word(struct buf *text, size_t offset, uint32_t v)
+{
+	uint32_t word = htonl(v);
+
+	memcpy(text->data + offset, &word, sizeof(word));
+}
+
+static void add_word(struct buf *text, uint32_t v)
+{
+	uint32_t word = htonl(v);
+
+	buf_add(text, &word, sizeof(word));
+}
+
+void db_array_json(struct db_array *a, const json_t *v)
+{
+	static const uint32_t head[ARRAY_HEAD_WORDS] = {
+	    [ARRAY_DIMENSIONS] = 1, [ARRAY_TYPE] = JSON_OID, [ARRAY_FIRST] = 1};
+
+	for (size_t i = 0; a->n_binary == 0 && i < ARRAY_HEAD_WORDS; i++)
+		add_word(&a->text, head[i]);
+	a->n_binary++;
+	size_t at = a->text.len;
+	add_word(&a->text, 0);
+	js_dump(v, &a->text);
+	size_t len = a->text.len - at - sizeof(uint32_t);
+	/* db_array() refuses an array that is so long. */
+	put_word(&a->text, at, len <= PARAM_BYTES_MAX ? (uint32_t)len : 0);
+}
+
 void db_array(struct db_batch *b, struct db_array *a)
 {
-	if (a->text.len == 0)
-		buf_addc(&a->text, '{');
-	buf_addc(&a->text, '}');
-	add_value(b, a->text.data, a->text.len, false);
+	bool binary = a->n_binary > 0;
+
+	if (binary) {
+		put_word(&a->text, ARRAY_SIZE * sizeof(uint32_t), a->n_binary);
+	} else {
+		if (a->text.len == 0)
+			buf_addc(&a->text, '{');
+		buf_addc(&a->text, '}');
+	}
+	add_value(b, a->text.data, a->text.len, binary);
+	db_array_free(a);
+}
+
+void db_array_free(struct db_array *a)
+{
 	buf_free(&a->text);
+	a->n_binary = 0;
 }
 
 void batch_finish(struct db_batch *b, const struct err *err, const char *sqlstate)

@@ -58,11 +58,16 @@ size_t db_batch_count(const struct db_batch *b);
 /* Array parameters: fill a struct db_array, bind it as a PostgreSQL array literal. */
 struct db_array {
 	struct buf text;
+	uint32_t n_binary; /* elements, when they are not text */
 };
 void db_array_int(struct db_array *a, int64_t v);
 void db_array_double(struct db_array *a, double v);
 void db_array_text(struct db_array *a, const char *v); /* NULL is null */
+/* For json[], in binary: long texts would be escaped here and unescaped there. Not to be mixed with
+ * the others. */
+void db_array_json(struct db_array *a, const json_t *v);
 void db_array(struct db_batch *b, struct db_array *a); /* binds and empties a */
+void db_array_free(struct db_array *a);                /* one that is not bound */
 
 /* Runs and frees the batch. cb is called exactly once, never from inside this call; it may be NULL.
  */

@@ -48,8 +48,8 @@ static json_t *task_parties(const struct dag *d, const struct dag_task *t)
 	return list;
 }
 
-static json_t *task_row(const struct dag *d, int task, int party, const struct dag_defaults *def,
-			struct err *e)
+json_t *party_task_config(const struct dag *d, int task, int party, const struct dag_defaults *def,
+			  struct err *e)
 {
 	json_t *config = dag_party_task(d, task, party, def, e);
 
@@ -57,6 +57,16 @@ static json_t *task_row(const struct dag *d, int task, int party, const struct d
 		return NULL;
 	json_object_set_new(config, "parties", task_parties(d, &d->tasks[task]));
 	json_object_set_new(config, "computing_partitions", json_integer(d->computing_partitions));
+	return config;
+}
+
+static json_t *task_row(const struct dag *d, int task, int party, const struct dag_defaults *def,
+			struct err *e)
+{
+	json_t *config = party_task_config(d, task, party, def, e);
+
+	if (config == NULL)
+		return NULL;
 	return json_pack(
 	    "{s:s, s:i, s:i, s:s, s:s, s:I, s:I, s:I, s:o}", "task_name", d->tasks[task].name,
 	    "task_no", task, "party_no", party, "component", d->tasks[task].component, "provider",

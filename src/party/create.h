@@ -1,7 +1,6 @@
 /*
- * A job as one of its parties keeps it: the argument of norn.party_job_create, built from the
- * compiled definition. The scheduler's site builds it for its own parties, every other site for its
- * own, from the same definition.
+ * A job as one of its parties keeps it, built from the compiled definition: by the scheduler's site
+ * for its own parties (submit_doc.h), by every other site for its own, from the same definition.
  */
 #ifndef NORN_PARTY_CREATE_H
 #define NORN_PARTY_CREATE_H
@@ -13,9 +12,15 @@
 /* What this site fills in where a definition says nothing. Borrows from conf. */
 struct dag_defaults party_dag_defaults(const struct node_conf *conf);
 
+/* What a party keeps of a task, and its component gets: dag_party_task() and besides "parties",
+ * [{role, party_id: [id]}], and "computing_partitions". A new object. */
+MUST_CHECK json_t *party_task_config(const struct dag *d, int task, int party,
+				     const struct dag_defaults *def, struct err *e);
+
 /*
- * party indexes d->parties. A new object: job_id, role, party_id, dag, initiator_party_id,
- * scheduler_party_id, model_id, model_version, user_name (empty), cores, memory_mb, tasks:
+ * The argument of norn.party_job_create. party indexes d->parties. A new object: job_id, role,
+ * party_id, dag, initiator_party_id, scheduler_party_id, model_id, model_version, user_name
+ * (empty), cores, memory_mb, tasks:
  * [{task_name, task_no, party_no, component, provider, config, cores, memory_mb, timeout_s}] in
  * topological order, and inherit {job_id, task_list} when the job takes tasks over from another.
  */

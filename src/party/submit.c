@@ -260,6 +260,23 @@ static void on_plan_state(struct db_result *res, void *arg)
 	finish(s, node_envelope(ERR_OK, "success", json_incref(s->plan_answer)));
 }
 
+/* What other parties' jobs use here must be granted to them. */
+static bool add_permits(const struct submit *s, struct db_batch *b, struct err *e)
+{
+	struct dag_defaults def = party_dag_defaults(s->node->conf);
+
+	for (size_t i = 0; s->node->conf->auth_permission && i < s->dag->n_parties; i++) {
+		if (!node_serves(s->node, s->dag->parties[i].id))
+			continue;
+		json_t *payload = party_create_payload(s->dag, (int)i, s->job_id, &def, e);
+		if (payload == NULL)
+			return false;
+		permit_add(s->node, b, payload);
+		json_decref(payload);
+	}
+	return true;
+}
+
 static void write_job(struct submit *s)
 {
 	struct err e;
@@ -289,20 +306,23 @@ static void write_job(struct submit *s)
 		db_submit(q, on_plan_state, s);
 		return;
 	}
-	json_t *job = submit_doc_job(&doc);
+	const json_t *inherit = js_get(s->dag->root, "dag.conf.inheritance");
 	s->deadline_ms = clock_mono_ms() + s->node->conf->create_timeout_s * 1000 + CREATE_SLACK_MS;
 	s->wait_ms = POLL_FIRST_MS;
 	struct db_batch *b = db_batch_new(s->node->db);
-	db_add(b, json_object_get(job, "inherit") != NULL ? Q_API_JOB_SUBMIT_INHERIT
-							  : Q_API_JOB_SUBMIT);
-	db_json(b, job);
-	for (size_t i = 0; i < s->dag->n_parties; i++) {
-		if (node_serves(s->node, s->dag->parties[i].id))
-			permit_add(s->node, b, doc.payloads[i]);
-	}
+	submit_doc_bind(&doc, b);
 	submit_doc_free(&doc);
+	if (inherit != NULL) {
+		db_add(b, Q_API_JOB_INHERIT);
+		db_text(b, s->job_id);
+		db_json(b, inherit);
+	}
+	if (!add_permits(s, b, &e)) {
+		db_batch_free(b);
+		fail(s, &e);
+		return;
+	}
 	db_submit(b, on_written, s);
-	json_decref(job);
 }
 
 /* ---- handing the job to the site of its scheduler ---- */
@@ -426,6 +446,23 @@ static void set_initiator(struct submit *s)
 			    json_string(node_conf_own_party(s->node->conf)));
 }
 
+/* The objects that set_initiator() writes to are copied, the rest is shared. */
+static json_t *editable_copy(const json_t *root)
+{
+	/* json_copy() takes a non-const value, but does not change it. */
+	json_t *copy = json_copy((json_t *)(uintptr_t)root);
+	json_t *dag = json_object_get(copy, "dag");
+
+	if (json_is_object(dag)) {
+		dag = json_copy(dag);
+		json_object_set_new(copy, "dag", dag);
+		json_t *conf = json_object_get(dag, "conf");
+		if (json_is_object(conf))
+			json_object_set_new(dag, "conf", json_copy(conf));
+	}
+	return copy;
+}
+
 void submit_job(struct node *n, const json_t *root, const struct submit_opts *opts, submit_cb *cb,
 		void *arg)
 {
@@ -441,7 +478,7 @@ void submit_job(struct node *n, const json_t *root, const struct submit_opts *op
 	s->actor = mem_strdup(opts->actor != NULL ? opts->actor : "client");
 	s->plan = opts->plan;
 	s->as_scheduler = opts->as_scheduler;
-	s->root = json_deep_copy(root);
+	s->root = editable_copy(root);
 	if (s->key != NULL && !str_is_name(s->key, 64)) {
 		(void)err_set(
 		    &e, ERR_API_PARAMETER,
@@ -452,6 +489,8 @@ void submit_job(struct node *n, const json_t *root, const struct submit_opts *op
 	if (!s->as_scheduler)
 		set_initiator(s);
 	s->dag = dag_compile(s->root, &def, &e);
+	json_decref(s->root);
+	s->root = NULL;
 	if (s->dag == NULL) {
 		fail(s, &e);
 	} else if (node_serves(n, s->dag->scheduler_party_id)) {

@@ -74,8 +74,8 @@ static bool check_resources(const struct submit_doc *doc, size_t party, struct e
 {
 	const struct node_conf *conf = doc->node->conf;
 	const struct dag_party *p = &doc->dag->parties[party];
-	int64_t cores = js_int(doc->payloads[party], "cores", 0);
-	int64_t memory_mb = js_int(doc->payloads[party], "memory_mb", 0);
+	int64_t cores = doc->parts[party].cores;
+	int64_t memory_mb = doc->parts[party].memory_mb;
 
 	if (cores > conf->cores)
 		return err_set(
@@ -93,18 +93,44 @@ static bool check_resources(const struct submit_doc *doc, size_t party, struct e
 	return true;
 }
 
+/* Looks a component up; jobs name few, so the answer before is mostly this one too. */
+struct lookup {
+	json_t *providers;
+	const char *provider; /* compared by its address: names are kept once */
+	const char *component;
+	const char *name; /* the registered provider */
+	const json_t *desc;
+};
+
+static const json_t *look_up(struct lookup *l, const char *provider, const char *component,
+			     struct err *e)
+{
+	if (l->desc != NULL && l->provider == provider && str_eq(l->component, component))
+		return l->desc;
+	l->provider = provider;
+	l->component = component;
+	l->desc = catalog_component(l->providers, provider, component, &l->name, e);
+	return l->desc;
+}
+
 /* The tasks of one local party against their components; descs gets what was found. */
 static bool check_components(const struct submit_doc *doc, size_t party, const json_t **descs,
 			     struct err *e)
 {
-	size_t i;
-	json_t *row;
-	const char *name;
+	struct submit_part *part = &doc->parts[party];
+	struct lookup l = {.providers = doc->providers};
 
-	json_array_foreach (json_object_get(doc->payloads[party], "tasks"), i, row) {
-		int task = (int)js_int(row, "task_no", 0);
-		const json_t *desc = catalog_component(doc->providers, js_str(row, "provider", ""),
-						       js_str(row, "component", ""), &name, e);
+	for (size_t i = 0; i < part->n_runs; i++) {
+		struct submit_run *run = &part->runs[i];
+		const struct dag_task *t = &doc->dag->tasks[run->task];
+		if (look_up(&l, run->provider, t->component, e) == NULL)
+			return err_prefix(e, "dag.tasks.%s", t->name);
+		run->provider = l.name;
+	}
+	for (size_t i = 0; i < part->n_runs; i++) {
+		int task = part->runs[i].task;
+		const json_t *desc =
+		    look_up(&l, part->runs[i].provider, doc->dag->tasks[task].component, e);
 		if (desc == NULL)
 			return false;
 		if (desc == descs[task])
@@ -120,17 +146,16 @@ static bool check_components(const struct submit_doc *doc, size_t party, const j
 static bool check_remote_components(const struct submit_doc *doc, size_t party,
 				    const json_t **descs, struct err *e)
 {
-	size_t i;
-	json_t *row;
-	const char *name;
+	const struct submit_part *part = &doc->parts[party];
+	struct lookup l = {.providers = doc->providers};
 	struct err ignored;
 
-	json_array_foreach (json_object_get(doc->payloads[party], "tasks"), i, row) {
-		int task = (int)js_int(row, "task_no", 0);
+	for (size_t i = 0; i < part->n_runs; i++) {
+		int task = part->runs[i].task;
 		if (descs[task] != NULL)
 			continue;
-		descs[task] = catalog_component(doc->providers, js_str(row, "provider", ""),
-						js_str(row, "component", ""), &name, &ignored);
+		descs[task] =
+		    look_up(&l, part->runs[i].provider, doc->dag->tasks[task].component, &ignored);
 		if (descs[task] != NULL && !dag_check_component(doc->dag, task, descs[task], e))
 			return false;
 	}
@@ -147,9 +172,7 @@ static bool check_all(const struct submit_doc *doc, struct err *e)
 		ok = check_route(doc, i, e);
 	for (size_t i = 0; ok && i < d->n_parties; i++) {
 		if (is_local(doc, i))
-			ok = party_create_settle(doc->payloads[i], doc->node->conf, doc->providers,
-						 e) &&
-			     check_components(doc, i, descs, e) && check_resources(doc, i, e);
+			ok = check_components(doc, i, descs, e) && check_resources(doc, i, e);
 	}
 	for (size_t i = 0; ok && i < d->n_parties; i++) {
 		if (!is_local(doc, i))
@@ -160,37 +183,100 @@ static bool check_all(const struct submit_doc *doc, struct err *e)
 	return ok;
 }
 
-bool submit_doc_prepare(struct submit_doc *doc, struct err *e)
+/* ---- the parts ---- */
+
+static const char *keep_name(struct submit_doc *doc, const char *name)
+{
+	char *kept = map_get(doc->names, name);
+
+	if (kept == NULL) {
+		kept = mem_strdup(name);
+		map_set(doc->names, name, kept);
+	}
+	return kept;
+}
+
+static bool runs_at(const struct dag_task *t, int party)
+{
+	for (size_t i = 0; i < t->n_parties; i++) {
+		if (t->parties[i] == party)
+			return true;
+	}
+	return false;
+}
+
+/* Configurations are printed at once: as trees those of a large job are millions of allocations. */
+static bool add_run(struct submit_doc *doc, int task, int party, const struct dag_defaults *def,
+		    struct err *e)
+{
+	struct submit_part *part = &doc->parts[party];
+	json_t *config = party_task_config(doc->dag, task, party, def, e);
+
+	if (config == NULL)
+		return false;
+	part->runs[part->n_runs++] = (struct submit_run){
+	    .task = task,
+	    .provider = keep_name(doc, js_str(config, "provider", "")),
+	    .cores = js_int(config, "cores", 0),
+	    .memory_mb = js_int(config, "memory_mb", 0),
+	    .timeout_s = js_int(config, "timeout_s", def->task_timeout_s),
+	};
+	if (is_local(doc, (size_t)party))
+		db_array_json(&doc->configs, config);
+	json_decref(config);
+	return true;
+}
+
+static bool add_part(struct submit_doc *doc, int party, const struct dag_defaults *def,
+		     struct err *e)
 {
 	const struct dag *d = doc->dag;
+	struct submit_part *part = &doc->parts[party];
+	size_t n = 0;
+
+	if (!dag_party_resources(d, party, def, &part->cores, &part->memory_mb, e))
+		return false;
+	for (size_t i = 0; i < d->n_tasks; i++)
+		n += runs_at(&d->tasks[i], party);
+	part->runs = mem_array(n, sizeof(*part->runs));
+	for (size_t i = 0; i < d->n_tasks; i++) {
+		if (runs_at(&d->tasks[i], party) && !add_run(doc, (int)i, party, def, e))
+			return false;
+	}
+	return true;
+}
+
+bool submit_doc_prepare(struct submit_doc *doc, struct err *e)
+{
 	struct dag_defaults def = party_dag_defaults(doc->node->conf);
 
-	doc->payloads = mem_array(d->n_parties, sizeof(*doc->payloads));
-	for (size_t i = 0; i < d->n_parties; i++) {
-		json_t *p = party_create_payload(d, (int)i, doc->job_id, &def, e);
-		if (p == NULL)
+	doc->parts = mem_array(doc->dag->n_parties, sizeof(*doc->parts));
+	doc->names = map_new();
+	for (size_t i = 0; i < doc->dag->n_parties; i++) {
+		if (!add_part(doc, (int)i, &def, e))
 			return false;
-		doc->payloads[i] = p;
-		if (doc->user_name != NULL)
-			json_object_set_new(p, "user_name", json_string(doc->user_name));
 	}
 	return check_all(doc, e);
 }
 
 void submit_doc_free(struct submit_doc *doc)
 {
-	for (size_t i = 0; doc->payloads != NULL && i < doc->dag->n_parties; i++)
-		json_decref(doc->payloads[i]);
-	free(doc->payloads);
-	doc->payloads = NULL;
+	for (size_t i = 0; doc->parts != NULL && i < doc->dag->n_parties; i++)
+		free(doc->parts[i].runs);
+	free(doc->parts);
+	doc->parts = NULL;
+	if (doc->names != NULL)
+		map_free(doc->names, free);
+	doc->names = NULL;
+	db_array_free(&doc->configs);
 }
 
-/* ---- the rows ---- */
-
-const json_t *submit_doc_next_row(struct submit_cursor *c, int party)
+const struct submit_run *submit_doc_next_run(struct submit_cursor *c, int party)
 {
-	return json_array_get(json_object_get(c->doc->payloads[party], "tasks"), c->at[party]++);
+	return &c->doc->parts[party].runs[c->at[party]++];
 }
+
+/* ---- as JSON ---- */
 
 json_t *submit_doc_parties(const struct submit_doc *doc)
 {
@@ -198,94 +284,163 @@ json_t *submit_doc_parties(const struct submit_doc *doc)
 
 	for (size_t i = 0; i < doc->dag->n_parties; i++) {
 		const struct dag_party *p = &doc->dag->parties[i];
-		json_array_append_new(
-		    rows, json_pack("{s:i, s:s, s:s, s:b, s:O, s:O}", "party_no", (int)i, "role",
-				    dag_role_name(p->role), "party_id", p->id, "local",
-				    (int)is_local(doc, i), "cores",
-				    json_object_get(doc->payloads[i], "cores"), "memory_mb",
-				    json_object_get(doc->payloads[i], "memory_mb")));
+		json_array_append_new(rows, json_pack("{s:s, s:s, s:b, s:I, s:I}", "role",
+						      dag_role_name(p->role), "party_id", p->id,
+						      "local", (int)is_local(doc, i), "cores",
+						      (json_int_t)doc->parts[i].cores, "memory_mb",
+						      (json_int_t)doc->parts[i].memory_mb));
 	}
 	return rows;
 }
 
-static json_t *task_rows(const struct submit_doc *doc)
-{
-	const struct dag *d = doc->dag;
-	struct submit_cursor c = {doc, mem_array(d->n_parties, sizeof(size_t))};
-	json_t *rows = json_array();
+/* ---- the rows ---- */
 
-	for (size_t i = 0; i < d->n_tasks; i++) {
-		const struct dag_task *t = &d->tasks[i];
-		json_t *parties = json_array();
-		json_t *cores = json_array();
-		int64_t timeout_s = 0;
-		for (size_t k = 0; k < t->n_parties; k++) {
-			const json_t *row = submit_doc_next_row(&c, t->parties[k]);
-			json_array_append_new(parties, json_integer(t->parties[k]));
-			json_array_append_new(cores, json_integer(js_int(row, "cores", 0)));
-			if (js_int(row, "timeout_s", 0) > timeout_s)
-				timeout_s = js_int(row, "timeout_s", 0);
-		}
-		json_array_append_new(
-		    rows, json_pack("{s:i, s:s, s:s, s:o, s:o, s:I, s:I}", "task_no", (int)i,
-				    "task_name", t->name, "component", t->component, "parties",
-				    parties, "cores", cores, "deps_left", (json_int_t)t->n_deps,
-				    "timeout_s", (json_int_t)timeout_s));
-	}
-	free(c.at);
-	return rows;
-}
-
-static json_t *edge_rows(const struct dag *d)
-{
-	json_t *rows = json_array();
-
-	for (size_t i = 0; i < d->n_tasks; i++) {
-		for (size_t k = 0; k < d->tasks[i].n_deps; k++)
-			json_array_append_new(rows,
-					      json_pack("{s:i, s:i}", "parent_no",
-							d->tasks[i].deps[k], "child_no", (int)i));
-	}
-	return rows;
-}
-
-json_t *submit_doc_job(const struct submit_doc *doc)
+static void bind_head(const struct submit_doc *doc, struct db_batch *b)
 {
 	const struct dag *d = doc->dag;
 	const struct node_conf *conf = doc->node->conf;
-	json_t *local = json_array();
-	json_t *remote = json_array();
+	json_t *head = json_pack(
+	    "{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s?, s:I, s:I, s:I, s:I, s:s}", "job_id",
+	    doc->job_id, "priority", (json_int_t)d->priority, "initiator_party_id",
+	    d->initiator_party_id, "scheduler_party_id", d->scheduler_party_id, "model_id",
+	    party_model_id(d, doc->job_id), "model_version", party_model_version(d), "user_name",
+	    doc->user_name != NULL ? doc->user_name : "", "engine", conf->engine, "idempotency_key",
+	    doc->key, "auto_retries", (json_int_t)d->auto_retries, "timeout_s",
+	    (json_int_t)d->timeout_s, "create_timeout_s", (json_int_t)conf->create_timeout_s,
+	    "priority_ms", (json_int_t)conf->priority_ms, "actor", doc->actor);
 
-	for (size_t i = 0; i < d->n_parties; i++) {
-		if (is_local(doc, i)) {
-			/* The definition itself is written once, with the job. */
-			json_t *p = json_copy(doc->payloads[i]);
-			json_object_set_new(p, "dag", json_object());
-			json_array_append_new(local, p);
-		} else {
-			json_array_append_new(
-			    remote,
-			    json_pack("{s:s, s:i, s:o}", "dest_party_id", d->parties[i].id,
-				      "party_no", (int)i, "body",
-				      party_create_body(d, (int)i, doc->job_id, doc->user_name)));
+	db_json(b, head);
+	db_json(b, d->root);
+	json_decref(head);
+}
+
+static void bind_all(struct db_batch *b, struct db_array *arrays, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		db_array(b, &arrays[i]);
+}
+
+static void bind_parties(const struct submit_doc *doc, struct db_batch *b)
+{
+	enum { ROLE, ID, LOCAL, CORES, MEMORY, N };
+	struct db_array a[N] = {{{0}}};
+
+	for (size_t i = 0; i < doc->dag->n_parties; i++) {
+		const struct dag_party *p = &doc->dag->parties[i];
+		db_array_text(&a[ROLE], dag_role_name(p->role));
+		db_array_text(&a[ID], p->id);
+		db_array_text(&a[LOCAL], is_local(doc, i) ? "t" : "f");
+		db_array_int(&a[CORES], doc->parts[i].cores);
+		db_array_int(&a[MEMORY], doc->parts[i].memory_mb);
+	}
+	bind_all(b, a, N);
+}
+
+/* "{0,1}" */
+static void add_list(struct buf *list, int64_t v)
+{
+	buf_printf(list, "%c%lld", list->len > 0 ? ',' : '{', (long long)v);
+}
+
+static void end_list(struct db_array *a, struct buf *list)
+{
+	buf_adds(list, list->len > 0 ? "}" : "{}");
+	db_array_text(a, list->data);
+	buf_reset(list);
+}
+
+static void bind_tasks(const struct submit_doc *doc, struct db_batch *b)
+{
+	enum { NAME, COMPONENT, PARTIES, CORES, DEPS, LIMIT, N };
+	const struct dag *d = doc->dag;
+	struct submit_cursor c = {doc, mem_array(d->n_parties, sizeof(size_t))};
+	struct db_array a[N] = {{{0}}};
+	struct buf parties = {0};
+	struct buf cores = {0};
+
+	for (size_t i = 0; i < d->n_tasks; i++) {
+		const struct dag_task *t = &d->tasks[i];
+		int64_t timeout_s = 0;
+		for (size_t k = 0; k < t->n_parties; k++) {
+			const struct submit_run *run = submit_doc_next_run(&c, t->parties[k]);
+			add_list(&parties, t->parties[k]);
+			add_list(&cores, run->cores);
+			if (run->timeout_s > timeout_s)
+				timeout_s = run->timeout_s;
+		}
+		db_array_text(&a[NAME], t->name);
+		db_array_text(&a[COMPONENT], t->component);
+		end_list(&a[PARTIES], &parties);
+		end_list(&a[CORES], &cores);
+		db_array_int(&a[DEPS], (int64_t)t->n_deps);
+		db_array_int(&a[LIMIT], timeout_s);
+	}
+	bind_all(b, a, N);
+	buf_free(&parties);
+	buf_free(&cores);
+	free(c.at);
+}
+
+static void bind_edges(const struct dag *d, struct db_batch *b)
+{
+	enum { PARENT, CHILD, N };
+	struct db_array a[N] = {{{0}}};
+
+	for (size_t i = 0; i < d->n_tasks; i++) {
+		for (size_t k = 0; k < d->tasks[i].n_deps; k++) {
+			db_array_int(&a[PARENT], d->tasks[i].deps[k]);
+			db_array_int(&a[CHILD], (int64_t)i);
 		}
 	}
-	json_t *job = json_pack(
-	    "{s:s, s:O, s:I, s:s, s:s, s:s, s:s, s:s, s:s?, s:I, s:I, s:I, s:I, s:I, s:s}",
-	    "job_id", doc->job_id, "dag", d->root, "priority", (json_int_t)d->priority,
-	    "initiator_party_id", d->initiator_party_id, "scheduler_party_id",
-	    d->scheduler_party_id, "model_id", party_model_id(d, doc->job_id), "model_version",
-	    party_model_version(d), "user_name", doc->user_name != NULL ? doc->user_name : "",
-	    "idempotency_key", doc->key, "auto_retries", (json_int_t)d->auto_retries, "timeout_s",
-	    (json_int_t)d->timeout_s, "create_timeout_s", (json_int_t)conf->create_timeout_s,
-	    "priority_ms", (json_int_t)conf->priority_ms, "n_remote",
-	    (json_int_t)json_array_size(remote), "actor", doc->actor);
-	if (js_get(d->root, "dag.conf.inheritance") != NULL)
-		json_object_set(job, "inherit", js_get(d->root, "dag.conf.inheritance"));
-	json_object_set_new(job, "parties", submit_doc_parties(doc));
-	json_object_set_new(job, "tasks", task_rows(doc));
-	json_object_set_new(job, "edges", edge_rows(d));
-	json_object_set_new(job, "local_creates", local);
-	json_object_set_new(job, "remote_creates", remote);
-	return job;
+	bind_all(b, a, N);
+}
+
+static void bind_runs(struct submit_doc *doc, struct db_batch *b)
+{
+	enum { TASK, PARTY, PROVIDER, CONFIG, CORES, MEMORY, LIMIT, N };
+	struct db_array a[N] = {{{0}}};
+
+	for (size_t i = 0; i < doc->dag->n_parties; i++) {
+		const struct submit_part *part = &doc->parts[i];
+		for (size_t k = 0; is_local(doc, i) && k < part->n_runs; k++) {
+			const struct submit_run *run = &part->runs[k];
+			db_array_int(&a[TASK], run->task);
+			db_array_int(&a[PARTY], (int64_t)i);
+			db_array_text(&a[PROVIDER], run->provider);
+			db_array_int(&a[CORES], run->cores);
+			db_array_int(&a[MEMORY], run->memory_mb);
+			db_array_int(&a[LIMIT], run->timeout_s);
+		}
+	}
+	a[CONFIG] = doc->configs;
+	doc->configs = (struct db_array){0};
+	bind_all(b, a, N);
+}
+
+static void bind_messages(const struct submit_doc *doc, struct db_batch *b)
+{
+	enum { PARTY, BODY, N };
+	const struct dag *d = doc->dag;
+	struct db_array a[N] = {{{0}}};
+
+	for (size_t i = 0; i < d->n_parties; i++) {
+		if (is_local(doc, i))
+			continue;
+		json_t *body = party_create_body(d, (int)i, doc->job_id, doc->user_name);
+		db_array_int(&a[PARTY], (int64_t)i);
+		db_array_json(&a[BODY], body);
+		json_decref(body);
+	}
+	bind_all(b, a, N);
+}
+
+void submit_doc_bind(struct submit_doc *doc, struct db_batch *b)
+{
+	db_add(b, Q_API_JOB_SUBMIT);
+	bind_head(doc, b);
+	bind_parties(doc, b);
+	bind_tasks(doc, b);
+	bind_edges(doc->dag, b);
+	bind_runs(doc, b);
+	bind_messages(doc, b);
 }

@@ -2,8 +2,26 @@
 #ifndef NORN_PARTY_SUBMIT_DOC_H
 #define NORN_PARTY_SUBMIT_DOC_H
 
+#include "base/map.h"
 #include "dag/dag.h"
 #include "store/node.h"
+
+/* A task at one of its parties. */
+struct submit_run {
+	int task;             /* index in dag->tasks */
+	const char *provider; /* at a party of this site the registered one; borrowed */
+	int64_t cores;
+	int64_t memory_mb;
+	int64_t timeout_s;
+};
+
+/* One party's share of the job, in the order of the tasks. */
+struct submit_part {
+	int64_t cores;
+	int64_t memory_mb;
+	struct submit_run *runs;
+	size_t n_runs;
+};
 
 struct submit_doc {
 	const struct node *node;
@@ -14,26 +32,30 @@ struct submit_doc {
 	const char *user_name; /* may be NULL */
 	const char *key;       /* may be NULL */
 	const char *actor;
-	json_t **payloads; /* one per party, by submit_doc_prepare() */
+	/* by submit_doc_prepare(): */
+	struct submit_part *parts; /* one per party */
+	struct db_array configs;   /* of the runs at this site, by party */
+	struct map *names;         /* of providers as the definition has them, for runs elsewhere */
 };
 
 /* Whether all parties of the job are served by this site. */
 bool submit_all_local(const struct node *n, const struct dag *d);
 
-/* Builds the payloads and checks the job against providers, routes and resources. */
+/* Builds the parts and checks the job against providers, routes and resources. To be freed also
+ * after a failure. */
 MUST_CHECK bool submit_doc_prepare(struct submit_doc *doc, struct err *e);
-/* The argument of norn.job_submit, a new object. */
-json_t *submit_doc_job(const struct submit_doc *doc);
-/* Its parties: [{party_no, role, party_id, local, cores, memory_mb}], a new array. */
+/* Adds the statement that writes the job; the configurations go with it. */
+void submit_doc_bind(struct submit_doc *doc, struct db_batch *b);
+/* Its parties: [{role, party_id, local, cores, memory_mb}], a new array. */
 json_t *submit_doc_parties(const struct submit_doc *doc);
 
-/* Walks the tasks in order; the payloads hold each party's share of them in the same order. */
+/* Walks the tasks in order; the parts hold each party's share of them in the same order. */
 struct submit_cursor {
 	const struct submit_doc *doc;
 	size_t *at; /* by party */
 };
-const json_t *submit_doc_next_row(struct submit_cursor *c, int party);
+const struct submit_run *submit_doc_next_run(struct submit_cursor *c, int party);
 
-void submit_doc_free(struct submit_doc *doc); /* payloads only */
+void submit_doc_free(struct submit_doc *doc); /* what submit_doc_prepare() made */
 
 #endif

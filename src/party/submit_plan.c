@@ -15,14 +15,13 @@ static json_t *plan_task(const struct dag *d, const struct dag_task *t, struct s
 		json_array_append_new(deps, json_string(d->tasks[t->deps[k]].name));
 	for (size_t k = 0; k < t->n_parties; k++) {
 		const struct dag_party *p = &d->parties[t->parties[k]];
-		const json_t *row = submit_doc_next_row(c, t->parties[k]);
-		json_array_append_new(parties,
-				      json_pack("{s:s, s:s, s:O, s:O, s:O, s:O}", "role",
-						dag_role_name(p->role), "party_id", p->id,
-						"provider", json_object_get(row, "provider"),
-						"cores", json_object_get(row, "cores"), "memory_mb",
-						json_object_get(row, "memory_mb"), "timeout_s",
-						json_object_get(row, "timeout_s")));
+		const struct submit_run *run = submit_doc_next_run(c, t->parties[k]);
+		json_array_append_new(parties, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "role",
+							 dag_role_name(p->role), "party_id", p->id,
+							 "provider", run->provider, "cores",
+							 (json_int_t)run->cores, "memory_mb",
+							 (json_int_t)run->memory_mb, "timeout_s",
+							 (json_int_t)run->timeout_s));
 	}
 	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "task_name", t->name, "component",
 			 t->component, "stage", dag_stage_name(t->stage), "depends_on", deps,
@@ -39,7 +38,6 @@ json_t *submit_plan(const struct submit_doc *doc)
 	for (size_t i = 0; i < d->n_parties; i++) {
 		const char *url = js_str(doc->routes, d->parties[i].id, NULL);
 		json_t *row = json_array_get(parties, i);
-		json_object_del(row, "party_no");
 		if (!json_is_true(json_object_get(row, "local")) && url != NULL)
 			json_object_set_new(row, "url", json_string(url));
 	}

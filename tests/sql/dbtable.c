@@ -18,6 +18,9 @@ static const struct {
 	{"t_number_arrays",
 	 "SELECT (SELECT sum(x)::bigint FROM unnest($1::bigint[]) x) AS i,"
 	 " (SELECT sum(x) FROM unnest($2::double precision[]) x) AS d, cardinality($1) AS n"},
+    [T_JSON_ARRAY] = {"t_json_array",
+		      "SELECT v, ord FROM unnest($1::json[]) WITH ORDINALITY AS u (v, ord)"
+		      " ORDER BY ord"},
     [T_DIVIDE] = {"t_divide", "SELECT 1 / $1::integer AS n"},
     [T_ORDER_INSERT] = {"t_order_insert", "INSERT INTO child (parent) VALUES ($1)"},
     [T_UNKNOWN_COLUMN] = {"t_unknown_column", "SELECT no_such_column FROM t"},

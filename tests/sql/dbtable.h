@@ -9,13 +9,14 @@
 #include "db/db.h"
 
 enum {
-	T_INSERT,        /* $1 id, $2 text: id unique */
-	T_COUNT,         /* n */
-	T_VALUES,        /* t text, i bigint, d double, b boolean, j jsonb, y bytea */
-	T_TEXT_ARRAY,    /* $1 text[]: rows (v, ord) */
-	T_NUMBER_ARRAYS, /* $1 bigint[], $2 double precision[]: sums and counts */
-	T_DIVIDE,        /* 1 / $1 */
-	T_ORDER_INSERT,  /* $1 child of a parent that is checked at commit */
+	T_INSERT,     /* $1 id, $2 text: id unique */
+	T_COUNT,      /* n */
+	T_VALUES,     /* t text, i bigint, d double, b boolean, j jsonb, y bytea */
+	T_TEXT_ARRAY, /* $1 text[]: rows (v, ord) */
+	T_NUMBER_ARRAYS,
+	T_JSON_ARRAY,   /* $1 bigint[], $2 double precision[]: sums and counts */
+	T_DIVIDE,       /* 1 / $1 */
+	T_ORDER_INSERT, /* $1 child of a parent that is checked at commit */
 	T_UNKNOWN_COLUMN,
 	T_LATER_TABLE, /* a table that tests create later */
 	T_RAISE,       /* $1 SQLSTATE, $2 message */

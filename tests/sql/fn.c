@@ -205,61 +205,121 @@ static const char *role(int i)
 	return i == 0 ? "guest" : "host";
 }
 
-static void tasks_text(struct buf *b, const struct fn_job *j, int n_tasks, int n_parties)
+/* How many tasks a task waits for. */
+static int deps_of(const struct fn_job *j, int task)
 {
-	for (int t = 0; t < n_tasks; t++) {
-		int deps = 0;
-		char child[16];
-		snprintf(child, sizeof(child), ">%d", t);
-		for (const char *e = j->edges; e != NULL && (e = strstr(e, child)) != NULL; e++) {
-			char after = e[strlen(child)];
-			deps += after == ',' || after == '\0';
-		}
-		buf_printf(b,
-			   "%s{\"task_no\":%d,\"task_name\":\"t%d\",\"component\":\"noop\",\"deps_"
-			   "left\":%d,"
-			   "\"parties\":\"{",
-			   t > 0 ? "," : "", t, t, deps);
-		for (int p = 0; p < n_parties; p++)
-			buf_printf(b, "%s%d", p > 0 ? "," : "", p);
-		buf_adds(b, "}\",\"cores\":\"{");
-		for (int p = 0; p < n_parties; p++)
-			buf_printf(b, "%s1", p > 0 ? "," : "");
-		buf_adds(b, "}\"}");
+	char child[16];
+	int deps = 0;
+
+	snprintf(child, sizeof(child), ">%d", task);
+	for (const char *e = j->edges; e != NULL && (e = strstr(e, child)) != NULL; e++) {
+		char after = e[strlen(child)];
+		deps += after == ',' || after == '\0';
 	}
+	return deps;
 }
 
-static void edges_text(struct buf *b, const char *edges)
+/* ", '{...}'": n elements; in `each` "%d" is the index divided by `of`. */
+static void add_array(struct buf *b, const char *each, int n, int of)
 {
+	buf_adds(b, ", '{");
+	for (int i = 0; i < n; i++) {
+		const char *at = strstr(each, "%d");
+		buf_adds(b, i > 0 ? "," : "");
+		if (at == NULL)
+			buf_adds(b, each);
+		else
+			buf_printf(b, "%.*s%d%s", (int)(at - each), each, i / of, at + 2);
+	}
+	buf_adds(b, "}'");
+}
+
+static void add_parties(struct buf *b, const struct fn_job *j, int n_parties)
+{
+	buf_adds(b, ", '{");
+	for (int p = 0; p < n_parties; p++)
+		buf_printf(b, "%s%s", p > 0 ? "," : "", role(p));
+	buf_adds(b, "}', '{");
+	for (int p = 0; p < n_parties; p++)
+		buf_printf(b, "%s%d", p > 0 ? "," : "", 9999 - p);
+	buf_adds(b, "}', '{");
+	for (int p = 0; p < n_parties; p++)
+		buf_printf(b, "%s%c", p > 0 ? "," : "", p < n_parties - j->n_remote ? 't' : 'f');
+	buf_adds(b, "}', '{");
+	for (int p = 0; p < n_parties; p++)
+		buf_printf(b, "%s%d", p > 0 ? "," : "", j->cores);
+	buf_adds(b, "}'");
+	add_array(b, "0", n_parties, 1);
+}
+
+static void add_tasks(struct buf *b, const struct fn_job *j, int n_tasks, int n_parties)
+{
+	struct buf parties = {0};
+	struct buf cores = {0};
+
+	buf_adds(&parties, "\"{");
+	buf_adds(&cores, "\"{");
+	for (int p = 0; p < n_parties; p++) {
+		buf_printf(&parties, "%s%d", p > 0 ? "," : "", p);
+		buf_printf(&cores, "%s1", p > 0 ? "," : "");
+	}
+	buf_adds(&parties, "}\"");
+	buf_adds(&cores, "}\"");
+	add_array(b, "t%d", n_tasks, 1);
+	add_array(b, "noop", n_tasks, 1);
+	add_array(b, parties.data, n_tasks, 1);
+	add_array(b, cores.data, n_tasks, 1);
+	buf_adds(b, ", '{");
+	for (int t = 0; t < n_tasks; t++)
+		buf_printf(b, "%s%d", t > 0 ? "," : "", deps_of(j, t));
+	buf_adds(b, "}'");
+	add_array(b, "NULL", n_tasks, 1);
+	buf_free(&parties);
+	buf_free(&cores);
+}
+
+static void add_edges(struct buf *b, const char *edges)
+{
+	struct buf children = {0};
 	const char *sep = "";
 
+	buf_adds(b, ", '{");
 	while (edges != NULL && *edges != '\0') {
 		int parent = 0, child = 0, n = 0;
 		ck_assert_int_eq(sscanf(edges, "%d>%d%n", &parent, &child, &n), 2);
-		buf_printf(b, "%s{\"parent_no\":%d,\"child_no\":%d}", sep, parent, child);
+		buf_printf(b, "%s%d", sep, parent);
+		buf_printf(&children, "%s%d", sep, child);
 		edges += n;
 		edges += *edges == ',';
 		sep = ",";
 	}
+	buf_printf(b, "}', '{%s}'", buf_str(&children));
+	buf_free(&children);
 }
 
-static void create_text(struct buf *b, const struct fn_job *j, int p, int n_tasks)
+static void add_runs(struct buf *b, int n_tasks, int n_local)
 {
-	buf_printf(
-	    b,
-	    "{\"job_id\":\"%s\",\"role\":\"%s\",\"party_id\":\"%d\",\"dag\":{},"
-	    "\"initiator_party_id\":\"9999\",\"scheduler_party_id\":\"9999\",\"model_id\":\"m\","
-	    "\"model_version\":\"0\",\"cores\":%d,\"memory_mb\":0,\"tasks\":[",
-	    j->id, role(p), 9999 - p, j->cores);
-	for (int t = 0; t < n_tasks; t++)
-		buf_printf(
-		    b,
-		    "%s{\"task_name\":\"t%d\",\"task_no\":%d,\"party_no\":%d,\"component\":"
-		    "\"noop\","
-		    "\"provider\":\"norn:1@local\",\"config\":{},\"cores\":1,\"memory_mb\":0,"
-		    "\"timeout_s\":60}",
-		    t > 0 ? "," : "", t, t, p);
-	buf_adds(b, "]}");
+	int n = n_tasks * n_local;
+
+	buf_adds(b, ", '{");
+	for (int i = 0; i < n; i++)
+		buf_printf(b, "%s%d", i > 0 ? "," : "", i % n_tasks);
+	buf_adds(b, "}'");
+	add_array(b, "%d", n, n_tasks);
+	add_array(b, "norn:1@local", n, 1);
+	add_array(b, "\"{}\"", n, 1);
+	add_array(b, "1", n, 1);
+	add_array(b, "0", n, 1);
+	add_array(b, "60", n, 1);
+}
+
+static void add_messages(struct buf *b, int n_parties, int n_local)
+{
+	buf_adds(b, ", '{");
+	for (int p = n_local; p < n_parties; p++)
+		buf_printf(b, "%s%d", p > n_local ? "," : "", p);
+	buf_adds(b, "}'");
+	add_array(b, "\"{}\"", n_parties - n_local, 1);
 }
 
 char *fn_submit_text(const struct fn_job *j)
@@ -269,40 +329,21 @@ char *fn_submit_text(const struct fn_job *j)
 	    n_parties = j->n_parties > 0 ? j->n_parties : 1;
 	int n_local = n_parties - j->n_remote;
 
-	buf_printf(&b, "{\"job_id\":\"%s\",\"dag\":{},\"priority\":0,\"priority_ms\":600000,",
+	buf_printf(&b, "norn.job_submit('{\"job_id\":\"%s\",\"priority\":0,\"priority_ms\":600000,",
 		   j->id);
 	if (j->key != NULL)
 		buf_printf(&b, "\"idempotency_key\":\"%s\",", j->key);
-	buf_printf(
+	buf_adds(
 	    &b,
 	    "\"initiator_party_id\":\"9999\",\"scheduler_party_id\":\"9999\",\"model_id\":\"m\","
-	    "\"model_version\":\"0\",\"auto_retries\":0,\"timeout_s\":0,\"create_timeout_s\":30,"
-	    "\"n_remote\":%d,\"parties\":[",
-	    j->n_remote);
-	for (int p = 0; p < n_parties; p++)
-		buf_printf(&b,
-			   "%s{\"party_no\":%d,\"role\":\"%s\",\"party_id\":\"%d\",\"local\":%s,"
-			   "\"cores\":%d,"
-			   "\"memory_mb\":0}",
-			   p > 0 ? "," : "", p, role(p), 9999 - p, p < n_local ? "true" : "false",
-			   j->cores);
-	buf_adds(&b, "],\"tasks\":[");
-	tasks_text(&b, j, n_tasks, n_parties);
-	buf_adds(&b, "],\"edges\":[");
-	edges_text(&b, j->edges);
-	buf_adds(&b, "],\"local_creates\":[");
-	for (int p = 0; p < n_local; p++) {
-		buf_adds(&b, p > 0 ? "," : "");
-		create_text(&b, j, p, n_tasks);
-	}
-	buf_adds(&b, "],\"remote_creates\":[");
-	for (int p = n_local; p < n_parties; p++) {
-		buf_printf(&b, "%s{\"dest_party_id\":\"%d\",\"party_no\":%d,\"body\":",
-			   p > n_local ? "," : "", 9999 - p, p);
-		create_text(&b, j, p, n_tasks);
-		buf_adds(&b, "}");
-	}
-	buf_adds(&b, "]}");
+	    "\"model_version\":\"0\",\"auto_retries\":0,\"timeout_s\":0,\"create_timeout_s\":30}', "
+	    "'{}'");
+	add_parties(&b, j, n_parties);
+	add_tasks(&b, j, n_tasks, n_parties);
+	add_edges(&b, j->edges);
+	add_runs(&b, n_tasks, n_local);
+	add_messages(&b, n_parties, n_local);
+	buf_adds(&b, ")");
 	return buf_take(&b);
 }
 
@@ -311,7 +352,7 @@ int64_t fn_submit(PGconn *pg, const struct fn_job *j)
 	char *text = fn_submit_text(j);
 	int64_t no;
 
-	fn_do(pg, "SELECT norn.job_submit('%s')", text);
+	fn_do(pg, "SELECT %s", text);
 	free(text);
 	no = fn_int(pg, "SELECT job_no FROM norn.job WHERE job_id = '%s'", j->id);
 	if (j->age_ms != 0)

@@ -53,7 +53,7 @@ struct fn_job {
 	int64_t age_ms;    /* submitted that long ago, for the queue */
 	const char *key;   /* idempotency */
 };
-/* As text for norn.job_submit; the caller frees. */
+/* A call of norn.job_submit; the caller frees. */
 char *fn_submit_text(const struct fn_job *j);
 int64_t fn_submit(PGconn *pg, const struct fn_job *j); /* its job_no */
 

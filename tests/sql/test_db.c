@@ -190,6 +190,61 @@ START_TEST(arrays_of_nasty_strings)
 }
 END_TEST
 
+#define N_JSON 300
+
+static void check_json_arrays(struct db_result *r, void *arg)
+{
+	int *done = arg;
+
+	ck_assert_msg(!db_error(r), "%s", db_error(r) ? db_error(r)->msg : "");
+	ck_assert_int_eq(db_rows(r, 0), N_JSON);
+	for (int i = 0; i < N_JSON; i++) {
+		json_t *v = db_get_json(r, 0, i, "v");
+		const char *text = nasty[(size_t)i % ARRAY_LEN(nasty)];
+		ck_assert_int_eq(db_get_int(r, 0, i, "ord"), i + 1);
+		ck_assert_int_eq(json_integer_value(json_array_get(v, 0)), i);
+		if (text != NULL)
+			ck_assert_str_eq(json_string_value(json_array_get(v, 1)), text);
+		else
+			ck_assert(json_is_null(json_array_get(v, 1)));
+		json_decref(v);
+	}
+	ck_assert_int_eq(db_rows(r, 1), 0);
+	ck_assert_int_eq(db_rows(r, 2), 1);
+	ck_assert_str_eq(db_get(r, 2, 0, "v"), "{}");
+	++*done;
+}
+
+START_TEST(arrays_of_json)
+{
+	struct db_array a = {0};
+	int done = 0;
+	struct db_batch *b;
+	json_t *v;
+
+	open_db(1);
+	b = db_batch_new(db);
+	add(b, T_JSON_ARRAY);
+	for (int i = 0; i < N_JSON; i++) {
+		v = json_pack("[i, s?]", i, nasty[(size_t)i % ARRAY_LEN(nasty)]);
+		db_array_json(&a, v);
+		json_decref(v);
+	}
+	db_array(b, &a);
+	add(b, T_JSON_ARRAY);
+	db_array(b, &a);
+	add(b, T_JSON_ARRAY);
+	v = json_object();
+	db_array_json(&a, v);
+	db_array(b, &a);
+	db_array_json(&a, v); /* one that is given up */
+	db_array_free(&a);
+	json_decref(v);
+	db_submit(b, check_json_arrays, &done);
+	test_until(&done, 1);
+}
+END_TEST
+
 struct order {
 	int *slot;
 	int expect;
@@ -644,6 +699,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, values_come_back);
 	tcase_add_test(tc, arrays_of_nasty_strings);
+	tcase_add_test(tc, arrays_of_json);
 	tcase_add_test(tc, pipeline_keeps_order);
 	tcase_add_test(tc, connections_work_side_by_side);
 	tcase_add_test(tc, errors_stay_in_their_batch);

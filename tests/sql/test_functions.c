@@ -159,7 +159,7 @@ static void remote_job(void)
 	      "\"0\",\"cores\":2,\"memory_mb\":0,\"tasks\":[{\"task_name\":\"t0\",\"task_no\":0,"
 	      "\"party_no\":1,"
 	      "\"component\":\"noop\",\"provider\":\"p\",\"config\":{},\"cores\":1,\"memory_mb\":0,"
-	      "\"timeout_s\":60}]}', NULL)",
+	      "\"timeout_s\":60}]}')",
 	      1, 0);
 }
 

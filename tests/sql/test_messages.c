@@ -13,7 +13,7 @@ static const struct fn_job small = {.id = "j", .cores = 1};
 static const char create[] =
     "SELECT norn.party_job_create('{\"job_id\":\"r\",\"role\":\"host\",\"party_id\":\"9998\","
     "\"dag\":{},\"initiator_party_id\":\"1\",\"scheduler_party_id\":\"1\",\"model_id\":\"m\","
-    "\"model_version\":\"0\",\"cores\":2,\"memory_mb\":0,\"tasks\":[]}', NULL)";
+    "\"model_version\":\"0\",\"cores\":2,\"memory_mb\":0,\"tasks\":[]}')";
 static const char finish[] =
     "SELECT norn.party_job_finish('r', 'host', '9998', 'failed', 0, NULL, NULL, NULL)";
 static const char rerun[] =
