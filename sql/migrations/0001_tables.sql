@@ -84,8 +84,7 @@ CREATE TABLE norn.task (
     CHECK (deps_left >= 0)
 ) WITH (fillfactor = 70);
 
-CREATE INDEX task_running ON norn.task (job_no) WHERE status = 'running';
--- Reports of other sites name a task.
+-- Reports of other sites name a task. No index looks at what changes while a job runs, so that an update writes none.
 CREATE UNIQUE INDEX task_name ON norn.task (job_no, task_name);
 
 CREATE TABLE norn.task_edge (
@@ -95,6 +94,7 @@ CREATE TABLE norn.task_edge (
     PRIMARY KEY (job_no, parent_no, child_no)
 );
 
+-- What parties at other sites have reported. A party of this site needs no row: its runs say it (party_task).
 CREATE TABLE norn.task_party (
     job_no          bigint NOT NULL REFERENCES norn.job ON DELETE CASCADE,
     task_no         integer NOT NULL,
@@ -114,9 +114,10 @@ CREATE TABLE norn.task_party (
     PRIMARY KEY (job_no, task_no, attempt, party_no)
 ) WITH (fillfactor = 70);
 
--- What a scheduler claims. Narrow and short-lived: a row exists while the job is not over.
+-- What a scheduler claims. Narrow and short-lived: a row exists while the job is not over. The tables whose names end in
+-- _work have no foreign keys: their rows come and go with every step, and whoever ends a job or a run removes them.
 CREATE TABLE norn.job_work (
-    job_no          bigint PRIMARY KEY REFERENCES norn.job ON DELETE CASCADE,
+    job_no          bigint PRIMARY KEY,
     due_at          timestamptz NOT NULL DEFAULT now(),
     prio            bigint NOT NULL,             -- smaller first: submit time in ms less the bonus of its priority
     lease_no        bigint NOT NULL DEFAULT 0,   -- the fence: a new number with every claim
@@ -136,15 +137,17 @@ CREATE INDEX job_work_local ON norn.job_work (prio) WHERE blocked AND local_only
 CREATE INDEX job_work_fit ON norn.job_work (need_cores, prio, need_memory_mb)
     WHERE blocked AND (need_cores > 0 OR need_memory_mb > 0);
 
+-- The tasks of a job that its scheduler may have to look at: those that could start, and those that run.
+CREATE TYPE norn.task_stage AS ENUM ('ready', 'running', 'reported');
 CREATE TABLE norn.task_work (
-    job_no          bigint NOT NULL REFERENCES norn.job ON DELETE CASCADE,
+    job_no          bigint NOT NULL,
     task_no         integer NOT NULL,
-    mark            bigint NOT NULL DEFAULT nextval('norn.mark_seq'),
-    reported        boolean NOT NULL DEFAULT false, -- a party has ended its part; else the task may be ready
+    mark            bigint NOT NULL DEFAULT nextval('norn.mark_seq'), -- a new number with every report
+    stage           norn.task_stage NOT NULL DEFAULT 'ready', -- reported: a party has ended its part
     PRIMARY KEY (job_no, task_no)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
         autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX task_work_reported ON norn.task_work (job_no, task_no) WHERE reported;
+CREATE INDEX task_work_stage ON norn.task_work (stage, job_no, task_no);
 
 -- ------------------------------------------------------------------ a party's side
 CREATE TABLE norn.engine (
@@ -222,6 +225,7 @@ CREATE TABLE norn.party_task (
     sys_ms          bigint,
     max_rss_kb      bigint,
     kill_status     boolean NOT NULL DEFAULT false,
+    node_lost       boolean NOT NULL DEFAULT false, -- the node that ran it died
     create_at       timestamptz NOT NULL DEFAULT now(),
     update_at       timestamptz NOT NULL DEFAULT now(),
     start_at        timestamptz,
@@ -232,7 +236,7 @@ CREATE INDEX party_task_job ON norn.party_task (party_job_no);
 
 -- What an executor claims, and what it runs. A row exists from the start command to the end of the process.
 CREATE TABLE norn.run_work (
-    run_no          bigint PRIMARY KEY REFERENCES norn.party_task ON DELETE CASCADE,
+    run_no          bigint PRIMARY KEY,
     due_at          timestamptz NOT NULL DEFAULT now(),
     prio            bigint NOT NULL,
     node_id         text,                        -- null: waits for an executor

@@ -3,7 +3,8 @@
 -- Errors raised with ERRCODE 'NR000' carry "<code>:<text>" and reach the caller as that error;
 -- 'NR001' means: somebody else was first, read again.
 
-CREATE FUNCTION norn.ms(t timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE AS
+-- (STABLE as what it calls is: else it would be called, not inlined)
+CREATE FUNCTION norn.ms(t timestamptz) RETURNS bigint LANGUAGE sql STABLE AS
 $$ SELECT (extract(epoch FROM t) * 1000)::bigint $$;
 
 CREATE FUNCTION norn.is_end(status text) RETURNS boolean LANGUAGE sql IMMUTABLE AS
@@ -91,11 +92,7 @@ EXCEPTION WHEN lock_not_available THEN
     RETURN 0;
 END $$;
 
--- True when the running transaction has updated this job's row: every write of a scheduler hangs on it.
-CREATE FUNCTION norn.mine(no bigint) RETURNS boolean LANGUAGE sql STABLE AS
-$$ SELECT EXISTS (SELECT 1 FROM norn.job WHERE job_no = no AND xmin = pg_current_xact_id()::xid) $$;
-
--- Those of them: for commands that work on many tasks of few jobs.
+-- The jobs of these whose rows the running transaction has updated: every write of a scheduler hangs on it.
 -- (These small functions are in PL/pgSQL, which keeps their plans; those in SQL are planned anew with every call.)
 CREATE FUNCTION norn.mine_of(nos bigint[]) RETURNS bigint[] LANGUAGE plpgsql STABLE AS $$
 BEGIN

@@ -76,97 +76,169 @@ BEGIN
     RETURN cardinality(v_gone);
 END $$;
 
--- One party of one job asks for its cores and memory. granted, refused (not now) or never.
-CREATE FUNCTION norn.party_reserve(p_job_id text, p_role text, p_party_id text, p_ttl_ms integer,
-        OUT result text, OUT detail text) LANGUAGE plpgsql AS $$
+-- The number of a party's part of a job.
+CREATE FUNCTION norn.party_job_no(p_job_id text, p_role text, p_party_id text) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    pj norn.party_job;
-    e norn.engine;
-    v_cores bigint;
-    v_memory bigint;
-    v_all_cores bigint;
-    v_all_memory bigint;
-    v_need_cores bigint;
-    v_need_memory bigint;
-    v_prio bigint;
-    v_ahead text;
-    v_holders text;
+    v_no bigint;
 BEGIN
-    SELECT * INTO pj FROM norn.party_job WHERE job_id = p_job_id AND role = p_role AND party_id = p_party_id
-       FOR NO KEY UPDATE;
+    SELECT party_job_no INTO v_no FROM norn.party_job WHERE job_id = p_job_id AND role = p_role AND party_id = p_party_id;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'NR000',
             MESSAGE = format('1001:No found job: job_id[%s],role[%s],party_id[%s]', p_job_id, p_role, p_party_id);
     END IF;
-    IF norn.is_end(pj.status) THEN
-        result := 'refused';
-        detail := format('the job is %s here', pj.status);
-        RETURN;
-    END IF;
-    IF pj.cores = 0 AND pj.memory_mb = 0 THEN
-        result := 'granted';
-        RETURN;
-    END IF;
-    UPDATE norn.reservation SET expires_at = CASE WHEN expires_at IS NULL THEN NULL
-            ELSE now() + make_interval(secs => p_ttl_ms / 1000.0) END
-     WHERE party_job_no = pj.party_job_no AND (expires_at IS NULL OR expires_at > now());
-    IF FOUND THEN
-        result := 'granted';
-        RETURN;
-    END IF;
-    SELECT * INTO e FROM norn.engine WHERE name = pj.engine FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        result := 'never';
-        detail := format('this site has no computing engine %s', pj.engine);
-        RETURN;
-    END IF;
-    PERFORM norn.reservations_expire(e.name);
-    -- All parties of the job here count, so that no job holds resources for one while another cannot get any.
-    SELECT sum(x.cores), sum(x.memory_mb), sum(x.cores) FILTER (WHERE r.party_job_no IS NULL),
-           sum(x.memory_mb) FILTER (WHERE r.party_job_no IS NULL)
-      INTO v_all_cores, v_all_memory, v_need_cores, v_need_memory
-      FROM norn.party_job x LEFT JOIN norn.reservation r USING (party_job_no)
-     WHERE x.job_id = p_job_id AND x.engine = e.name;
-    IF v_all_cores > e.cores OR (v_all_memory > e.memory_mb AND e.memory_mb > 0) THEN
-        result := 'never';
-        detail := format('needs %s cores and %s MiB; engine %s has %s cores and %s MiB in all (resources.cores, resources.memory_mb)',
-                         v_all_cores, v_all_memory, e.name, e.cores, e.memory_mb);
-        RETURN;
-    END IF;
-    SELECT COALESCE(sum(r.cores), 0), COALESCE(sum(r.memory_mb), 0) INTO v_cores, v_memory
-      FROM norn.reservation r WHERE r.engine = e.name;
-    SELECT prio INTO v_prio FROM norn.job_work WHERE job_no = pj.job_no;
-    SELECT j.job_id INTO v_ahead FROM norn.job_work w JOIN norn.job j USING (job_no)
-     WHERE w.blocked AND w.local_only AND w.job_no <> pj.job_no AND w.prio < v_prio - norn.overtake_ms()
+    RETURN v_no;
+END $$;
+
+-- The first in the queue of the jobs that wait for resources of this site alone, those with parties in p_but aside.
+CREATE FUNCTION norn.longest_waiting(p_but bigint[], OUT job_no bigint, OUT job_id text, OUT prio bigint)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    SELECT w.job_no, j.job_id, w.prio INTO longest_waiting.job_no, longest_waiting.job_id, longest_waiting.prio
+      FROM norn.job_work w JOIN norn.job j USING (job_no)
+     WHERE w.blocked AND w.local_only
        AND NOT EXISTS (SELECT 1 FROM norn.job_party g WHERE g.job_no = w.job_no AND g.reserve_state = 'granted')
+       AND NOT EXISTS (SELECT 1 FROM norn.party_job b WHERE b.party_job_no = ANY (p_but) AND b.job_no = w.job_no)
      ORDER BY w.prio LIMIT 1;
-    IF v_ahead IS NULL AND v_cores + v_need_cores <= e.cores
-       AND (e.memory_mb = 0 OR v_memory + v_need_memory <= e.memory_mb) THEN
-        INSERT INTO norn.reservation (party_job_no, engine, cores, memory_mb, expires_at)
-        VALUES (pj.party_job_no, e.name, pj.cores, pj.memory_mb, now() + make_interval(secs => p_ttl_ms / 1000.0));
-        UPDATE norn.party_job SET apply_at = now() WHERE party_job_no = pj.party_job_no;
-        DELETE FROM norn.resource_waiter WHERE job_id = p_job_id;
-        -- Those that had to let this one go first may have room beside it.
-        INSERT INTO norn.resource_freed (party_id, brief)
-        SELECT p_party_id, true
-         WHERE EXISTS (SELECT 1 FROM norn.job_work WHERE blocked AND prio > v_prio + norn.overtake_ms());
-        result := 'granted';
-        INSERT INTO norn.event (job_id, object, role, party_id, to_status, reason, detail, actor)
-        VALUES (p_job_id, 'reservation', p_role, p_party_id, 'granted', 'granted',
-                format('%s cores, %s MiB', pj.cores, pj.memory_mb), 'party ' || p_party_id);
-    ELSE
-        SELECT string_agg(h.job_id, ', ') INTO v_holders FROM (
-            SELECT p.job_id FROM norn.reservation r JOIN norn.party_job p USING (party_job_no)
-             WHERE r.engine = e.name ORDER BY r.granted_at LIMIT 5) h;
-        result := 'refused';
-        detail := format('needs %s cores and %s MiB, free are %s of %s cores and %s of %s MiB; held by jobs %s%s',
-                         v_need_cores, v_need_memory, e.cores - v_cores, e.cores, e.memory_mb - v_memory, e.memory_mb,
-                         COALESCE(v_holders, '-'), COALESCE('; job ' || v_ahead || ' has waited longer and goes first', ''));
-        IF pj.job_no IS NULL THEN
-            INSERT INTO norn.resource_waiter (job_id, scheduler_party_id)
-            VALUES (p_job_id, pj.scheduler_party_id) ON CONFLICT DO NOTHING;
-        END IF;
+END $$;
+
+-- Writes what was granted until p_until. p_prio: the first in the queue of those it was granted to.
+CREATE FUNCTION norn.reservations_write(p_nos bigint[], p_until timestamptz, p_prio bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF cardinality(p_nos) = 0 THEN
+        RETURN;
     END IF;
+    INSERT INTO norn.reservation (party_job_no, engine, cores, memory_mb, expires_at)
+    SELECT party_job_no, engine, cores, memory_mb, p_until FROM norn.party_job WHERE party_job_no = ANY (p_nos);
+    WITH given AS (
+        UPDATE norn.party_job SET apply_at = now() WHERE party_job_no = ANY (p_nos)
+        RETURNING job_id, role, party_id, cores, memory_mb)
+    INSERT INTO norn.event (job_id, object, role, party_id, to_status, reason, detail, actor)
+    SELECT job_id, 'reservation', role, party_id, 'granted', 'granted', format('%s cores, %s MiB', cores, memory_mb),
+           'party ' || party_id
+      FROM given;
+    DELETE FROM norn.resource_waiter
+     WHERE job_id IN (SELECT job_id FROM norn.party_job WHERE party_job_no = ANY (p_nos));
+    -- Those that had to let these go first may have room beside them.
+    INSERT INTO norn.resource_freed (party_id, brief)
+    SELECT party_id, true FROM norn.party_job
+     WHERE party_job_no = p_nos[1]
+       AND EXISTS (SELECT 1 FROM norn.job_work w WHERE w.blocked AND w.prio > p_prio + norn.overtake_ms());
+END $$;
+
+-- Parties of this site ask for their cores and memory, each granted, refused (not now) or never; the first in p_nos
+-- comes first, and those of one job stand side by side.
+CREATE FUNCTION norn.parties_reserve(p_nos bigint[], p_ttl_ms integer)
+RETURNS TABLE (party_job_no bigint, result text, detail text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    e norn.engine;
+    p record;
+    v_until timestamptz := now() + make_interval(secs => p_ttl_ms / 1000.0);
+    v_nos bigint[];      -- the answers
+    v_results text[];
+    v_details text[];
+    v_result text;
+    v_detail text;
+    v_job text;          -- whose parties the last answer was for
+    v_granted bigint[] := '{}';
+    v_prio bigint;       -- the first of those that were granted anything
+    v_cores bigint;      -- in use
+    v_memory bigint;
+    v_ahead record;      -- the job that has waited longest
+    v_holders text;
+BEGIN
+    PERFORM 1 FROM norn.party_job WHERE party_job_no = ANY (p_nos) ORDER BY party_job_no FOR NO KEY UPDATE;
+    UPDATE norn.reservation SET expires_at = v_until WHERE party_job_no = ANY (p_nos) AND expires_at > now();
+    SELECT array_agg(x.party_job_no), array_agg(x.result),
+           array_agg(CASE x.result WHEN 'refused' THEN format('the job is %s here', x.status)
+                                   WHEN 'never' THEN format('this site has no computing engine %s', x.engine) END)
+      INTO v_nos, v_results, v_details
+      FROM (SELECT j.party_job_no,
+                   CASE WHEN norn.is_end(j.status) THEN 'refused'
+                        WHEN j.cores = 0 AND j.memory_mb = 0 THEN 'granted'
+                        WHEN EXISTS (SELECT 1 FROM norn.reservation r WHERE r.party_job_no = j.party_job_no
+                                        AND (r.expires_at IS NULL OR r.expires_at > now())) THEN 'granted'
+                        WHEN NOT EXISTS (SELECT 1 FROM norn.engine g WHERE g.name = j.engine) THEN 'never' END AS result,
+                   j.status, j.engine
+              FROM norn.party_job j WHERE j.party_job_no = ANY (p_nos)) x
+     WHERE x.result IS NOT NULL;
+    v_nos := COALESCE(v_nos, '{}');
+    FOR e IN SELECT g.* FROM norn.engine g
+              WHERE g.name IN (SELECT j.engine FROM norn.party_job j
+                                WHERE j.party_job_no = ANY (p_nos) AND j.party_job_no <> ALL (v_nos))
+              ORDER BY g.name FOR NO KEY UPDATE LOOP
+        PERFORM norn.reservations_expire(e.name);
+        SELECT COALESCE(sum(r.cores), 0), COALESCE(sum(r.memory_mb), 0) INTO v_cores, v_memory
+          FROM norn.reservation r WHERE r.engine = e.name;
+        v_ahead := norn.longest_waiting(v_granted);
+        v_job := NULL;
+        -- All parties of a job here count, so that no job holds resources for one while another cannot get any.
+        FOR p IN
+            SELECT j.party_job_no, j.job_id, j.job_no, j.cores, j.memory_mb, w.prio, s.*
+              FROM unnest(p_nos) WITH ORDINALITY AS n(no, i)
+             CROSS JOIN LATERAL (SELECT * FROM norn.party_job j WHERE j.party_job_no = n.no OFFSET 0) j
+             CROSS JOIN LATERAL (
+                   SELECT sum(x.cores) AS all_cores, sum(x.memory_mb) AS all_memory,
+                          sum(x.cores) FILTER (WHERE r.party_job_no IS NULL) AS need_cores,
+                          sum(x.memory_mb) FILTER (WHERE r.party_job_no IS NULL) AS need_memory
+                     FROM norn.party_job x LEFT JOIN norn.reservation r ON r.party_job_no = x.party_job_no
+                    WHERE x.job_id = j.job_id AND x.engine = e.name) s
+              LEFT JOIN norn.job_work w ON w.job_no = j.job_no
+             WHERE j.engine = e.name AND n.no <> ALL (v_nos)
+             ORDER BY n.i LOOP
+            IF p.job_id IS DISTINCT FROM v_job THEN
+                v_job := p.job_id;
+                v_detail := NULL;
+                IF p.all_cores > e.cores OR (p.all_memory > e.memory_mb AND e.memory_mb > 0) THEN
+                    v_result := 'never';
+                    v_detail := format('needs %s cores and %s MiB; engine %s has %s cores and %s MiB in all (resources.cores, resources.memory_mb)',
+                                       p.all_cores, p.all_memory, e.name, e.cores, e.memory_mb);
+                ELSIF v_cores + p.need_cores <= e.cores AND (e.memory_mb = 0 OR v_memory + p.need_memory <= e.memory_mb)
+                      AND NOT COALESCE(v_ahead.job_no <> p.job_no AND v_ahead.prio < p.prio - norn.overtake_ms(), false) THEN
+                    v_result := 'granted';
+                ELSE
+                    v_result := 'refused';
+                    v_holders := COALESCE(v_holders, (
+                        SELECT string_agg(h.job_id, ', ') FROM (
+                            SELECT j.job_id FROM norn.reservation r JOIN norn.party_job j ON j.party_job_no = r.party_job_no
+                             WHERE r.engine = e.name ORDER BY r.granted_at LIMIT 5) h), '-');
+                    v_detail := format('needs %s cores and %s MiB, free are %s of %s cores and %s of %s MiB; held by jobs %s%s',
+                                       p.need_cores, p.need_memory, e.cores - v_cores, e.cores, e.memory_mb - v_memory,
+                                       e.memory_mb, v_holders,
+                                       CASE WHEN v_ahead.job_no <> p.job_no AND v_ahead.prio < p.prio - norn.overtake_ms()
+                                            THEN '; job ' || v_ahead.job_id || ' has waited longer and goes first' ELSE '' END);
+                END IF;
+            END IF;
+            v_nos := v_nos || p.party_job_no;
+            v_results := v_results || v_result;
+            v_details := v_details || v_detail;
+            IF v_result = 'granted' THEN
+                v_granted := v_granted || p.party_job_no;
+                v_cores := v_cores + p.cores;
+                v_memory := v_memory + p.memory_mb;
+                v_prio := LEAST(v_prio, p.prio);
+                IF v_ahead.job_no = p.job_no THEN
+                    v_ahead := norn.longest_waiting(v_granted);
+                END IF;
+            END IF;
+        END LOOP;
+    END LOOP;
+    PERFORM norn.reservations_write(v_granted, v_until, v_prio);
+    INSERT INTO norn.resource_waiter (job_id, scheduler_party_id)
+    SELECT j.job_id, j.scheduler_party_id
+      FROM unnest(v_nos, v_results) AS a(no, result) JOIN norn.party_job j ON j.party_job_no = a.no
+     WHERE a.result = 'refused' AND j.job_no IS NULL AND NOT norn.is_end(j.status)
+        ON CONFLICT DO NOTHING;
+    RETURN QUERY SELECT * FROM unnest(v_nos, v_results, v_details);
+END $$;
+
+-- One party of one job, of a scheduler anywhere.
+CREATE FUNCTION norn.party_reserve(p_job_id text, p_role text, p_party_id text, p_ttl_ms integer,
+        OUT result text, OUT detail text) LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT r.result, r.detail INTO result, detail
+      FROM norn.parties_reserve(ARRAY[norn.party_job_no(p_job_id, p_role, p_party_id)], p_ttl_ms) r;
 END $$;
 
 -- The first in the queue of the blocked jobs that fit into p_cores and p_memory and are not in p_but. One look into
@@ -245,88 +317,114 @@ BEGIN
     RETURN cardinality(v_jobs);
 END $$;
 
--- p_wake: not when a job only gives back what it could not use, or two jobs could wake each other for ever.
-CREATE FUNCTION norn.party_release(p_job_id text, p_role text, p_party_id text, p_wake boolean) RETURNS boolean
-LANGUAGE plpgsql AS $$
+-- Reservations go back, and whoever could use them is woken. p_wake: not when a job only gives back what it could not
+-- use, or two jobs could wake each other for ever. Returns those that had one.
+CREATE FUNCTION norn.reservations_return(p_nos bigint[], p_wake boolean) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
-    v_no bigint;
+    v_gone bigint[];
 BEGIN
-    DELETE FROM norn.reservation
-     WHERE party_job_no = (SELECT p.party_job_no FROM norn.party_job p
-                            WHERE p.job_id = p_job_id AND p.role = p_role AND p.party_id = p_party_id)
-    RETURNING party_job_no INTO v_no;
+    WITH held AS MATERIALIZED (
+        SELECT party_job_no FROM norn.reservation WHERE party_job_no = ANY (p_nos) ORDER BY party_job_no FOR UPDATE),
+    gone AS (
+        DELETE FROM norn.reservation r USING held h WHERE r.party_job_no = h.party_job_no RETURNING r.party_job_no)
+    SELECT array_agg(party_job_no) INTO v_gone FROM gone;
     IF p_wake THEN
-        DELETE FROM norn.resource_waiter WHERE job_id = p_job_id;
+        DELETE FROM norn.resource_waiter
+         WHERE job_id IN (SELECT job_id FROM norn.party_job WHERE party_job_no = ANY (p_nos));
     END IF;
-    IF v_no IS NULL THEN
-        RETURN false;
+    IF v_gone IS NULL THEN
+        RETURN '{}';
     END IF;
-    UPDATE norn.party_job SET return_at = now() WHERE party_job_no = v_no;
     INSERT INTO norn.event (job_id, object, role, party_id, from_status, to_status, reason, actor)
-    VALUES (p_job_id, 'reservation', p_role, p_party_id, 'granted', 'released', 'released', 'party ' || p_party_id);
-    INSERT INTO norn.resource_freed (party_id, brief) VALUES (p_party_id, NOT p_wake);
-    RETURN true;
+    SELECT job_id, 'reservation', role, party_id, 'granted', 'released', 'released', 'party ' || party_id
+      FROM norn.party_job WHERE party_job_no = ANY (v_gone);
+    INSERT INTO norn.resource_freed (party_id, brief)
+    SELECT party_id, NOT p_wake FROM norn.party_job WHERE party_job_no = ANY (v_gone) LIMIT 1;
+    RETURN v_gone;
 END $$;
 
+CREATE FUNCTION norn.parties_release(p_nos bigint[], p_wake boolean) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    v_gone bigint[] := norn.reservations_return(p_nos, p_wake);
+BEGIN
+    UPDATE norn.party_job SET return_at = now() WHERE party_job_no = ANY (v_gone);
+    RETURN cardinality(v_gone);
+END $$;
+
+CREATE FUNCTION norn.party_release(p_job_id text, p_role text, p_party_id text, p_wake boolean) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN norn.parties_release(array_agg(party_job_no), p_wake) > 0 FROM norn.party_job
+     WHERE job_id = p_job_id AND role = p_role AND party_id = p_party_id;
+END $$;
+
+-- Parties of this site that have their resources start; those that have started stay as they are.
+CREATE FUNCTION norn.parties_start(p_nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_late bigint[];
+    v_none bigint;
+BEGIN
+    PERFORM 1 FROM norn.party_job WHERE party_job_no = ANY (p_nos) ORDER BY party_job_no FOR NO KEY UPDATE;
+    UPDATE norn.reservation SET expires_at = NULL WHERE party_job_no = ANY (p_nos) AND expires_at > now();
+    SELECT array_agg(p.party_job_no) INTO v_late FROM norn.party_job p
+     WHERE p.party_job_no = ANY (p_nos) AND p.status = 'waiting' AND (p.cores > 0 OR p.memory_mb > 0)
+       AND NOT EXISTS (SELECT 1 FROM norn.reservation r WHERE r.party_job_no = p.party_job_no AND r.expires_at IS NULL);
+    IF v_late IS NOT NULL THEN
+        -- Granted too long ago: there may still be room.
+        SELECT r.party_job_no INTO v_none FROM norn.parties_reserve(v_late, 60000) r WHERE r.result <> 'granted' LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'NR000', MESSAGE = (
+                SELECT format('1005:Job resource exception: job_id[%s],role[%s],party_id[%s],detail[the reservation has expired]',
+                              job_id, role, party_id)
+                  FROM norn.party_job WHERE party_job_no = v_none);
+        END IF;
+        UPDATE norn.reservation SET expires_at = NULL WHERE party_job_no = ANY (v_late);
+    END IF;
+    WITH started AS (
+        UPDATE norn.party_job SET status = 'running', version = version + 1, update_at = now(),
+               start_at = COALESCE(start_at, now())
+         WHERE party_job_no = ANY (p_nos) AND status = 'waiting'
+        RETURNING job_id, role, party_id, scheduler_party_id)
+    INSERT INTO norn.event (job_id, object, role, party_id, from_status, to_status, reason, actor)
+    SELECT job_id, 'job', role, party_id, 'waiting', 'running', 'started', 'scheduler ' || scheduler_party_id FROM started;
+END $$;
+
+-- True when the party's part runs.
 CREATE FUNCTION norn.party_job_start(p_job_id text, p_role text, p_party_id text) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
-    pj norn.party_job;
+    v_no bigint := norn.party_job_no(p_job_id, p_role, p_party_id);
 BEGIN
-    SELECT * INTO pj FROM norn.party_job WHERE job_id = p_job_id AND role = p_role AND party_id = p_party_id
-       FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'NR000',
-            MESSAGE = format('1001:No found job: job_id[%s],role[%s],party_id[%s]', p_job_id, p_role, p_party_id);
-    END IF;
-    IF pj.status <> 'waiting' THEN
-        RETURN pj.status = 'running';
-    END IF;
-    IF pj.cores > 0 OR pj.memory_mb > 0 THEN
-        -- Granted too long ago: there may still be room.
-        IF NOT EXISTS (SELECT 1 FROM norn.reservation
-                        WHERE party_job_no = pj.party_job_no AND (expires_at IS NULL OR expires_at > now())) THEN
-            PERFORM norn.party_reserve(p_job_id, p_role, p_party_id, 60000);
-        END IF;
-        UPDATE norn.reservation SET expires_at = NULL
-         WHERE party_job_no = pj.party_job_no AND (expires_at IS NULL OR expires_at > now());
-        IF NOT FOUND THEN
-            RAISE EXCEPTION USING ERRCODE = 'NR000', MESSAGE = format(
-                '1005:Job resource exception: job_id[%s],role[%s],party_id[%s],detail[the reservation has expired]',
-                p_job_id, p_role, p_party_id);
-        END IF;
-    END IF;
-    UPDATE norn.party_job SET status = 'running', version = version + 1, update_at = now(),
-           start_at = COALESCE(start_at, now())
-     WHERE party_job_no = pj.party_job_no;
-    INSERT INTO norn.event (job_id, object, role, party_id, from_status, to_status, reason, actor)
-    VALUES (p_job_id, 'job', p_role, p_party_id, 'waiting', 'running', 'started',
-            'scheduler ' || pj.scheduler_party_id);
-    RETURN true;
+    PERFORM norn.parties_start(ARRAY[v_no]);
+    RETURN status = 'running' FROM norn.party_job WHERE party_job_no = v_no;
 END $$;
 
--- Puts runs into the executors' queue; rows of earlier attempts are the pattern for new ones. Returns how many.
+-- Puts runs into the executors' queue; rows of earlier attempts are the pattern for new ones. Without roles: all parties
+-- of this site. Returns how many.
 CREATE FUNCTION norn.party_task_start(p_job_ids text[], p_task_names text[], p_attempts integer[], p_roles text[],
         p_party_ids text[]) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     v_n integer;
 BEGIN
-    INSERT INTO norn.party_task (party_job_no, job_id, task_name, task_no, attempt, role, party_id, party_no,
-            component, provider, config, cores, memory_mb, timeout_s)
-    SELECT t.party_job_no, t.job_id, t.task_name, t.task_no, a.attempt, t.role, t.party_id, t.party_no, t.component,
-           t.provider, t.config, t.cores, t.memory_mb, t.timeout_s
-      FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids)
-           AS a(job_id, task_name, attempt, role, party_id)
-      JOIN norn.party_task t ON t.job_id = a.job_id AND t.task_name = a.task_name AND t.attempt = 0
-           AND t.role = a.role AND t.party_id = a.party_id
-     WHERE a.attempt > 0
-    ON CONFLICT (job_id, task_name, attempt, role, party_id) DO NOTHING;
+    IF 0 < ANY (p_attempts) THEN
+        INSERT INTO norn.party_task (party_job_no, job_id, task_name, task_no, attempt, role, party_id, party_no,
+                component, provider, config, cores, memory_mb, timeout_s)
+        SELECT t.party_job_no, t.job_id, t.task_name, t.task_no, a.attempt, t.role, t.party_id, t.party_no, t.component,
+               t.provider, t.config, t.cores, t.memory_mb, t.timeout_s
+          FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids)
+               AS a(job_id, task_name, attempt, role, party_id)
+          JOIN norn.party_task t ON t.job_id = a.job_id AND t.task_name = a.task_name AND t.attempt = 0
+               AND (a.role IS NULL OR (t.role = a.role AND t.party_id = a.party_id))
+         WHERE a.attempt > 0
+        ON CONFLICT (job_id, task_name, attempt, role, party_id) DO NOTHING;
+    END IF;
     WITH started AS (
         UPDATE norn.party_task t SET status = 'running', version = t.version + 1, update_at = now()
           FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids)
                AS a(job_id, task_name, attempt, role, party_id)
          WHERE t.job_id = ANY (ARRAY[a.job_id]) AND t.task_name = a.task_name AND t.attempt = a.attempt
-           AND t.role = a.role AND t.party_id = a.party_id AND t.status = 'waiting' AND t.party_status = 'waiting'
+           AND (a.role IS NULL OR (t.role = a.role AND t.party_id = a.party_id))
+           AND t.status = 'waiting' AND t.party_status = 'waiting'
            AND (SELECT p.status FROM norn.party_job p WHERE p.party_job_no = t.party_job_no) = 'running'
         RETURNING t.run_no)
     INSERT INTO norn.run_work (run_no, prio) SELECT run_no, run_no FROM started;
@@ -334,7 +432,8 @@ BEGIN
     RETURN v_n;
 END $$;
 
--- The scheduler has decided the status of an attempt. What still runs here is to be ended with it.
+-- The scheduler has decided the status of an attempt. What still runs here is to be ended with it. Without roles: all
+-- parties of this site.
 CREATE FUNCTION norn.party_task_finish(p_job_ids text[], p_task_names text[], p_attempts integer[], p_roles text[],
         p_party_ids text[], p_statuses text[], p_progress integer[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -347,8 +446,8 @@ BEGIN
            AS a(job_id, task_name, attempt, role, party_id, status)
      CROSS JOIN LATERAL (
            SELECT t.run_no FROM norn.party_task t
-            WHERE t.job_id = a.job_id AND t.task_name = a.task_name AND t.attempt = a.attempt AND t.role = a.role
-              AND t.party_id = a.party_id OFFSET 0) t
+            WHERE t.job_id = a.job_id AND t.task_name = a.task_name AND t.attempt = a.attempt
+              AND (a.role IS NULL OR (t.role = a.role AND t.party_id = a.party_id)) OFFSET 0) t
      WHERE a.status NOT IN ('success', 'pass');
     IF v_runs IS NOT NULL THEN
         PERFORM 1 FROM norn.run_work w WHERE w.run_no = ANY (v_runs) ORDER BY w.run_no FOR UPDATE;
@@ -357,14 +456,14 @@ BEGIN
       FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids, p_statuses)
            AS a(job_id, task_name, attempt, role, party_id, status)
      WHERE t.job_id = ANY (ARRAY[a.job_id]) AND t.task_name = a.task_name AND t.attempt = a.attempt
-       AND t.role = a.role AND t.party_id = a.party_id AND t.status = 'running';
+       AND (a.role IS NULL OR (t.role = a.role AND t.party_id = a.party_id)) AND t.status = 'running';
     IF v_runs IS NOT NULL THEN
         WITH r AS (
             SELECT t.run_no, t.job_id, t.task_name, t.attempt, t.role, t.party_id, a.status
               FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids, p_statuses)
                    AS a(job_id, task_name, attempt, role, party_id, status)
               JOIN norn.party_task t ON t.job_id = a.job_id AND t.task_name = a.task_name AND t.attempt = a.attempt
-                   AND t.role = a.role AND t.party_id = a.party_id
+                   AND (a.role IS NULL OR (t.role = a.role AND t.party_id = a.party_id))
              WHERE a.status NOT IN ('success', 'pass')),
         never_ran AS (
             DELETE FROM norn.run_work w USING r WHERE w.run_no = r.run_no AND w.node_id IS NULL
@@ -385,72 +484,85 @@ BEGIN
       FROM (SELECT job_id, role, party_id, max(progress) AS progress
               FROM unnest(p_job_ids, p_roles, p_party_ids, p_progress) AS x(job_id, role, party_id, progress)
              GROUP BY 1, 2, 3) a
-     WHERE p.job_id = a.job_id AND p.role = a.role AND p.party_id = a.party_id AND p.progress < a.progress;
+     WHERE p.job_id = ANY (ARRAY[a.job_id]) AND (a.role IS NULL OR (p.role = a.role AND p.party_id = a.party_id))
+       AND p.progress < a.progress;
 END $$;
 
--- The job is over at this party: whatever still runs is stopped, resources go back. Repeats change nothing.
+-- Jobs are over at these parties: whatever still runs is stopped, resources go back. Repeats change nothing.
+CREATE FUNCTION norn.parties_finish(p_nos bigint[], p_statuses text[], p_progress integer[], p_reason_codes text[],
+        p_reasons text[], p_first_failures json[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_returned bigint[];
+BEGIN
+    PERFORM 1 FROM norn.party_job WHERE party_job_no = ANY (p_nos) ORDER BY party_job_no FOR NO KEY UPDATE;
+    PERFORM norn.party_task_finish(array_agg(t.job_id), array_agg(t.task_name), array_agg(t.attempt),
+            array_agg(t.role), array_agg(t.party_id), array_agg(a.status), array_agg(0))
+       FROM unnest(p_nos, p_statuses) AS a(no, status) JOIN norn.party_task t ON t.party_job_no = a.no
+      WHERE a.status <> 'success' AND t.status = 'running'
+     HAVING count(*) > 0;
+    v_returned := norn.reservations_return(p_nos, true);
+    WITH ended AS (
+        UPDATE norn.party_job p SET status = a.status, version = p.version + 1, tag = 'job_end', update_at = now(),
+               progress = GREATEST(p.progress, COALESCE(a.progress, 0)), end_at = now(), reason_code = a.reason_code,
+               reason = a.reason, first_failure = a.first_failure,
+               return_at = CASE WHEN a.no = ANY (v_returned) THEN now() ELSE p.return_at END
+          FROM unnest(p_nos, p_statuses, p_progress, p_reason_codes, p_reasons, p_first_failures)
+               AS a(no, status, progress, reason_code, reason, first_failure)
+         CROSS JOIN LATERAL (SELECT o.status AS was FROM norn.party_job o WHERE o.party_job_no = a.no OFFSET 0) o
+         WHERE p.party_job_no = a.no AND NOT norn.is_end(p.status)
+        RETURNING p.job_id, p.role, p.party_id, o.was, a.status, a.reason_code, a.reason, p.scheduler_party_id)
+    INSERT INTO norn.event (job_id, object, role, party_id, from_status, to_status, reason, detail, actor)
+    SELECT job_id, 'job', role, party_id, was, status, COALESCE(reason_code, 'finished'), reason,
+           'scheduler ' || scheduler_party_id
+      FROM ended;
+END $$;
+
+-- One party of one job; false when it was never created here.
 CREATE FUNCTION norn.party_job_finish(p_job_id text, p_role text, p_party_id text, p_status text,
         p_progress integer, p_reason_code text, p_reason text, p_first_failure json) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
-    pj norn.party_job;
+    v_no bigint;
 BEGIN
-    SELECT * INTO pj FROM norn.party_job WHERE job_id = p_job_id AND role = p_role AND party_id = p_party_id
-       FOR NO KEY UPDATE;
+    SELECT party_job_no INTO v_no FROM norn.party_job WHERE job_id = p_job_id AND role = p_role AND party_id = p_party_id;
     IF NOT FOUND THEN
-        RETURN false; -- it was never created here
+        RETURN false;
     END IF;
-    PERFORM norn.party_task_finish(array_agg(t.job_id), array_agg(t.task_name), array_agg(t.attempt),
-            array_agg(t.role), array_agg(t.party_id), array_agg(p_status), array_agg(0))
-       FROM norn.party_task t
-      WHERE t.party_job_no = pj.party_job_no AND t.status = 'running' AND p_status <> 'success'
-     HAVING count(*) > 0;
-    PERFORM norn.party_release(p_job_id, p_role, p_party_id, true);
-    IF norn.is_end(pj.status) THEN
-        RETURN true;
-    END IF;
-    UPDATE norn.party_job SET status = p_status, version = version + 1, tag = 'job_end', update_at = now(),
-           progress = GREATEST(progress, COALESCE(p_progress, 0)), end_at = now(), reason_code = p_reason_code,
-           reason = p_reason, first_failure = p_first_failure
-     WHERE party_job_no = pj.party_job_no;
-    INSERT INTO norn.event (job_id, object, role, party_id, from_status, to_status, reason, detail, actor)
-    VALUES (p_job_id, 'job', p_role, p_party_id, pj.status, p_status, COALESCE(p_reason_code, 'finished'), p_reason,
-            'scheduler ' || pj.scheduler_party_id);
+    PERFORM norn.parties_finish(ARRAY[v_no], ARRAY[p_status], ARRAY[p_progress], ARRAY[p_reason_code], ARRAY[p_reason],
+                                ARRAY[p_first_failure]);
     RETURN true;
 END $$;
 
 -- ------------------------------------------------------------------ runs, as executors see them
--- Tells the schedulers of these runs how they are. p_status null: each run's own party status.
+-- Tells the schedulers of these runs how they are. A scheduler of this database finds it in their rows and is told of
+-- ends only. p_status null: each run's own party status.
 -- p_share_tail: whether a scheduler's site may see the end of stderr (exec.share_error_tail).
 CREATE FUNCTION norn.runs_report(p_run_nos bigint[], p_status text, p_node_lost boolean, p_share_tail boolean)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
+    v_job_nos bigint[];
+    v_task_nos integer[];
     v_jobs bigint[];
+    v_away bigint[];
 BEGIN
-    WITH r AS MATERIALIZED (
-        SELECT j.job_no, t.task_no, t.attempt, t.party_no, COALESCE(p_status, t.party_status) AS status, t.exit_code,
-               t.signal, t.error, CASE WHEN p_share_tail THEN t.stderr_tail END AS tail
-          FROM norn.party_task t
-         CROSS JOIN LATERAL (SELECT j.job_no FROM norn.party_job j WHERE j.party_job_no = t.party_job_no OFFSET 0) j
-         WHERE t.run_no = ANY (p_run_nos) AND j.job_no IS NOT NULL),
-    taken AS (
-        UPDATE norn.task_party x SET status = r.status, exit_code = r.exit_code, signal = r.signal, error = r.error,
-               stderr_tail = r.tail, node_lost = p_node_lost, final = norn.is_end(r.status),
-               report_no = x.report_no + 1, start_at = COALESCE(x.start_at, now()),
-               end_at = CASE WHEN norn.is_end(r.status) THEN now() END
-          FROM r
-         WHERE x.job_no = ANY (ARRAY[r.job_no]) AND x.task_no = r.task_no AND x.attempt = r.attempt
-           AND x.party_no = r.party_no
-           AND NOT x.final AND x.status <> r.status AND norn.task_step_ok(x.status, r.status)
-        RETURNING x.job_no, x.task_no, x.final),
-    marks AS (
-        INSERT INTO norn.task_work (job_no, task_no, reported)
-        SELECT DISTINCT job_no, task_no, true FROM taken WHERE final ORDER BY 1, 2
-            ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq'), reported = true)
-    SELECT array_agg(DISTINCT job_no ORDER BY job_no) INTO v_jobs FROM taken WHERE final;
-    IF v_jobs IS NOT NULL THEN
+    SELECT array_agg(j.job_no) FILTER (WHERE j.job_no IS NOT NULL),
+           array_agg(t.task_no) FILTER (WHERE j.job_no IS NOT NULL),
+           array_agg(t.run_no) FILTER (WHERE j.job_no IS NULL)
+      INTO v_job_nos, v_task_nos, v_away
+      FROM norn.party_task t
+     CROSS JOIN LATERAL (SELECT j.job_no FROM norn.party_job j WHERE j.party_job_no = t.party_job_no OFFSET 0) j
+     WHERE t.run_no = ANY (p_run_nos);
+    IF v_job_nos IS NOT NULL AND p_status IS NULL THEN
+        INSERT INTO norn.task_work (job_no, task_no, stage)
+        SELECT DISTINCT a.job_no, a.task_no, 'reported'::norn.task_stage
+          FROM unnest(v_job_nos, v_task_nos) AS a(job_no, task_no) ORDER BY 1, 2
+            ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq'), stage = 'reported';
+        SELECT array_agg(DISTINCT a.job_no ORDER BY a.job_no) INTO v_jobs FROM unnest(v_job_nos) AS a(job_no);
         PERFORM norn.jobs_poke(v_jobs);
         PERFORM norn.task_work_tidy(v_jobs);
+    END IF;
+    IF v_away IS NULL THEN
+        RETURN;
     END IF;
     INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, command, body)
     SELECT j.scheduler_party_id, t.party_id, t.job_id, 'task_report', json_strip_nulls(json_build_object(
@@ -460,7 +572,7 @@ BEGIN
                'stderr_tail', CASE WHEN p_share_tail THEN t.stderr_tail END, 'node_lost', p_node_lost,
                'elapsed_ms', norn.ms(t.end_at) - norn.ms(t.start_at)))
       FROM norn.party_task t JOIN norn.party_job j USING (party_job_no)
-     WHERE t.run_no = ANY (p_run_nos) AND j.job_no IS NULL;
+     WHERE t.run_no = ANY (v_away);
 END $$;
 
 -- Claims runs for a node, at most as many as hashes of fresh task tokens are brought; each claim is a lease with a
@@ -527,7 +639,7 @@ BEGIN
         UPDATE norn.party_task t SET party_status = a.status, exit_code = a.exit_code, signal = a.signal,
                error = COALESCE(a.error, ''), stderr_tail = a.tail, user_ms = a.user_ms, sys_ms = a.sys_ms,
                max_rss_kb = a.max_rss_kb, end_at = now(), version = t.version + 1, update_at = now(),
-               token_hash = NULL
+               token_hash = NULL, node_lost = p_node_lost
           FROM unnest(p_run_nos, p_statuses, p_exit_codes, p_signals, p_errors, p_tails, p_user_ms, p_sys_ms,
                       p_max_rss_kb, p_reasons)
                AS a(run_no, status, exit_code, signal, error, tail, user_ms, sys_ms, max_rss_kb, reason)

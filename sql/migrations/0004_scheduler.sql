@@ -16,8 +16,8 @@ BEGIN
         RETURN false;
     END IF;
     IF norn.is_end(p_status) THEN
-        INSERT INTO norn.task_work (job_no, task_no, reported) VALUES (p_job_no, p_task_no, true)
-            ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq'), reported = true;
+        INSERT INTO norn.task_work (job_no, task_no, stage) VALUES (p_job_no, p_task_no, 'reported')
+            ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq'), stage = 'reported';
         PERFORM norn.job_poke(p_job_no);
         PERFORM norn.task_work_tidy(ARRAY[p_job_no]);
     END IF;
@@ -200,157 +200,227 @@ BEGIN
     PERFORM norn.job_poke(j.job_no);
 END $$;
 
+-- ------------------------------------------------------------------ what the parties have said
+-- Of one attempt of a task: those of other sites by their reports, those of this site by their runs.
+CREATE FUNCTION norn.task_reports(p_job_no bigint, p_job_id text, p_task_no integer, p_task_name text, p_attempt integer)
+RETURNS TABLE (party_no smallint, status text, node_lost boolean, exit_code integer, signal integer, error text,
+               stderr_tail text, start_at timestamptz, end_at timestamptz) LANGUAGE sql STABLE AS $$
+    SELECT x.party_no, x.status, x.node_lost, x.exit_code, x.signal, x.error, x.stderr_tail, x.start_at, x.end_at
+      FROM norn.task_party x
+     WHERE x.job_no = p_job_no AND x.task_no = p_task_no AND x.attempt = p_attempt
+    UNION ALL
+    SELECT r.party_no, r.party_status, r.node_lost, r.exit_code, r.signal, r.error, r.stderr_tail, r.start_at, r.end_at
+      FROM norn.party_task r
+     WHERE r.job_id = p_job_id AND r.task_name = p_task_name AND r.attempt = p_attempt $$;
+
 -- ------------------------------------------------------------------ what a scheduler has decided
 -- Each takes arrays over a batch of jobs and works only on those whose row this transaction has updated
--- (norn.mine): the lost version of one job drops that job and nothing else.
+-- (norn.mine_of): the lost version of one job drops that job and nothing else.
 
 CREATE FUNCTION norn.sched_reserve(p_job_nos bigint[], p_ttl_ms integer) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    p record;
-    r record;
+    v_mine bigint[] := norn.mine_of(p_job_nos);
+    v_here bigint[];
 BEGIN
     UPDATE norn.job_party SET reserve_state = 'asked', detail = NULL
-     WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no) AND reserve_state <> 'asked';
+     WHERE job_no = ANY (v_mine) AND reserve_state <> 'asked' AND NOT local;
     -- Here first: what this site refuses is not asked elsewhere. A grant outlives the round, which is over when all
     -- have answered or after p_ttl_ms.
-    FOR p IN SELECT j.job_no, j.job_id, x.party_no, x.role, x.party_id
-               FROM norn.job j JOIN norn.job_party x USING (job_no)
-              WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND x.local
-              ORDER BY array_position(p_job_nos, j.job_no), x.party_no LOOP
-        r := norn.party_reserve(p.job_id, p.role, p.party_id, 2 * p_ttl_ms);
-        UPDATE norn.job_party SET reserve_state = r.result, detail = r.detail
-         WHERE job_no = p.job_no AND party_no = p.party_no;
-    END LOOP;
-    -- A refusal here is the whole answer, and is over with this transaction: a release that comes later finds the job
-    -- ready to ask again.
-    UPDATE norn.job_party x SET reserve_state = 'none'
-     WHERE x.job_no = ANY (p_job_nos) AND norn.mine(x.job_no) AND x.reserve_state <> 'never'
-       -- an aggregate, since the planner would turn EXISTS into a join that reads the parties of every job there was
-       AND (SELECT bool_or(y.reserve_state IN ('refused', 'never')) FROM norn.job_party y WHERE y.job_no = x.job_no);
+    SELECT array_agg(p.party_job_no ORDER BY n.i, x.party_no) INTO v_here
+      FROM unnest(p_job_nos) WITH ORDINALITY AS n(job_no, i)
+     CROSS JOIN LATERAL (SELECT j.job_id FROM norn.job j WHERE j.job_no = n.job_no OFFSET 0) j
+     CROSS JOIN LATERAL (SELECT x.party_no, x.role, x.party_id FROM norn.job_party x
+                          WHERE x.job_no = n.job_no AND x.local OFFSET 0) x
+     CROSS JOIN LATERAL (SELECT p.party_job_no FROM norn.party_job p
+                          WHERE p.job_id = j.job_id AND p.role = x.role AND p.party_id = x.party_id OFFSET 0) p
+     WHERE n.job_no = ANY (v_mine);
+    IF v_here IS NOT NULL THEN
+        -- A refusal here is the whole answer, and is over with this transaction: a release that comes later finds the
+        -- job ready to ask again.
+        WITH answer AS MATERIALIZED (
+            SELECT p.job_no, p.role, p.party_id, r.result, r.detail,
+                   bool_or(r.result <> 'granted') OVER (PARTITION BY p.job_no) AS refused
+              FROM norn.parties_reserve(v_here, 2 * p_ttl_ms) r
+             CROSS JOIN LATERAL (SELECT p.job_no, p.role, p.party_id FROM norn.party_job p
+                                  WHERE p.party_job_no = r.party_job_no OFFSET 0) p),
+        own AS (
+            UPDATE norn.job_party x
+               SET reserve_state = CASE WHEN a.refused AND a.result <> 'never' THEN 'none' ELSE a.result END,
+                   detail = a.detail
+              FROM answer a
+             WHERE x.job_no = ANY (ARRAY[a.job_no]) AND x.role = a.role AND x.party_id = a.party_id)
+        UPDATE norn.job_party x SET reserve_state = 'none'
+          FROM (SELECT DISTINCT job_no FROM answer WHERE refused) a
+         WHERE x.job_no = ANY (ARRAY[a.job_no]) AND NOT x.local;
+    END IF;
     INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, give_up_at)
     SELECT x.party_id, j.scheduler_party_id, j.job_id, j.job_no, x.party_no, 'job_reserve',
            json_build_object('job_id', j.job_id, 'role', x.role, 'party_id', x.party_id, 'ttl_ms', 2 * p_ttl_ms),
            now() + make_interval(secs => p_ttl_ms / 1000.0)
       FROM norn.job j JOIN norn.job_party x USING (job_no)
-     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT x.local AND x.reserve_state = 'asked';
+     WHERE j.job_no = ANY (v_mine) AND NOT x.local AND x.reserve_state = 'asked';
 END $$;
 
 CREATE FUNCTION norn.sched_release(p_job_nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_mine bigint[] := norn.mine_of(p_job_nos);
 BEGIN
-    PERFORM norn.party_release(j.job_id, x.role, x.party_id, false)
-       FROM norn.job j JOIN norn.job_party x USING (job_no)
-      WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND x.local AND x.reserve_state = 'granted';
+    PERFORM norn.parties_release(array_agg(p.party_job_no), false)
+       FROM norn.job_party x JOIN norn.job j USING (job_no)
+       JOIN norn.party_job p ON p.job_id = j.job_id AND p.role = x.role AND p.party_id = x.party_id
+      WHERE x.job_no = ANY (v_mine) AND x.local AND x.reserve_state = 'granted'
+     HAVING count(*) > 0;
     INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
     SELECT x.party_id, j.scheduler_party_id, j.job_id, j.job_no, x.party_no, 'job_release',
            json_build_object('job_id', j.job_id, 'role', x.role, 'party_id', x.party_id)
       FROM norn.job j JOIN norn.job_party x USING (job_no)
-     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT x.local AND x.reserve_state = 'granted';
-    UPDATE norn.job_party SET reserve_state = 'none'
-     WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no);
+     WHERE j.job_no = ANY (v_mine) AND NOT x.local AND x.reserve_state = 'granted';
+    UPDATE norn.job_party SET reserve_state = 'none' WHERE job_no = ANY (v_mine);
 END $$;
 
 CREATE FUNCTION norn.sched_start_jobs(p_job_nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_mine bigint[] := norn.mine_of(p_job_nos);
 BEGIN
-    PERFORM norn.party_job_start(j.job_id, x.role, x.party_id)
-       FROM norn.job j JOIN norn.job_party x USING (job_no)
-      WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND x.local;
+    PERFORM norn.parties_start(array_agg(p.party_job_no))
+       FROM norn.party_job p WHERE p.job_no = ANY (v_mine)
+     HAVING count(*) > 0;
     INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
     SELECT x.party_id, j.scheduler_party_id, j.job_id, j.job_no, x.party_no, 'job_start',
            json_build_object('job_id', j.job_id, 'role', x.role, 'party_id', x.party_id,
                              'extra_info', json_build_object())
       FROM norn.job j JOIN norn.job_party x USING (job_no)
-     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT x.local;
+     WHERE j.job_no = ANY (v_mine) AND NOT x.local;
 END $$;
 
+-- Starts attempts. A task that the planner starts has no parent left to wait for.
 CREATE FUNCTION norn.sched_start_tasks(p_job_nos bigint[], p_task_nos integer[], p_attempts integer[],
         p_reasons text[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_mine bigint[] := norn.mine_of(p_job_nos);
+    v_job_nos bigint[];
+    v_job_ids text[];
+    v_task_nos integer[];
+    v_names text[];
+    v_attempts integer[];
+    v_away bigint[];
 BEGIN
-    UPDATE norn.task t SET status = 'running', start_at = now(), end_at = NULL, retry_at = NULL
-      FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
-     WHERE t.job_no = ANY (ARRAY[a.job_no]) AND t.task_no = a.task_no AND t.attempt = a.attempt
-       AND a.job_no = ANY (v_mine);
-    INSERT INTO norn.task_party (job_no, task_no, attempt, party_no)
-    SELECT a.job_no, a.task_no, a.attempt, x.party_no
-      FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
-      JOIN norn.task t USING (job_no, task_no), unnest(t.parties) AS x(party_no)
-     WHERE a.job_no = ANY (v_mine);
-    -- No party can have reported on this attempt yet.
-    DELETE FROM norn.task_work w USING unnest(p_job_nos, p_task_nos) AS a(job_no, task_no)
-     WHERE w.job_no = ANY (ARRAY[a.job_no]) AND w.task_no = a.task_no AND a.job_no = ANY (v_mine);
-    INSERT INTO norn.event (job_id, object, task_name, attempt, from_status, to_status, reason, actor)
-    SELECT j.job_id, 'task', t.task_name, a.attempt, 'waiting', 'running', a.reason, 'scheduler'
-      FROM unnest(p_job_nos, p_task_nos, p_attempts, p_reasons) AS a(job_no, task_no, attempt, reason)
-      JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
-     WHERE a.job_no = ANY (v_mine);
-    PERFORM norn.party_task_start(array_agg(j.job_id), array_agg(t.task_name), array_agg(a.attempt),
-                                  array_agg(p.role), array_agg(p.party_id))
-       FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
-       JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
-       JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND p.local
-      WHERE a.job_no = ANY (v_mine)
-     HAVING count(*) > 0;
+    WITH started AS (
+        UPDATE norn.task t SET status = 'running', deps_left = 0, start_at = now(), end_at = NULL, retry_at = NULL
+          FROM unnest(p_job_nos, p_task_nos, p_attempts, p_reasons) AS a(job_no, task_no, attempt, reason)
+         WHERE t.job_no = ANY (ARRAY[a.job_no]) AND t.task_no = a.task_no AND t.attempt = a.attempt
+           AND a.job_no = ANY (v_mine)
+        RETURNING t.job_no, t.task_no, t.task_name, t.attempt, a.reason),
+    s AS MATERIALIZED (
+        SELECT j.job_id, t.* FROM started t
+         CROSS JOIN LATERAL (SELECT j.job_id FROM norn.job j WHERE j.job_no = t.job_no OFFSET 0) j),
+    said AS (
+        INSERT INTO norn.event (job_id, object, task_name, attempt, from_status, to_status, reason, actor)
+        SELECT job_id, 'task', task_name, attempt, 'waiting', 'running', reason, 'scheduler' FROM s)
+    SELECT array_agg(job_no), array_agg(job_id), array_agg(task_no), array_agg(task_name), array_agg(attempt)
+      INTO v_job_nos, v_job_ids, v_task_nos, v_names, v_attempts FROM s;
+    IF v_job_nos IS NULL THEN
+        RETURN;
+    END IF;
+    INSERT INTO norn.task_work (job_no, task_no, stage)
+    SELECT a.job_no, a.task_no, 'running' FROM unnest(v_job_nos, v_task_nos) AS a(job_no, task_no) ORDER BY 1, 2
+        ON CONFLICT (job_no, task_no) DO UPDATE SET stage = 'running';
+    PERFORM norn.party_task_start(v_job_ids, v_names, v_attempts, NULL, NULL);
+    SELECT array_agg(DISTINCT job_no) INTO v_away FROM norn.job_party WHERE job_no = ANY (v_mine) AND NOT local;
+    IF v_away IS NULL THEN
+        RETURN;
+    END IF;
+    WITH a AS MATERIALIZED (
+        SELECT a.*, p.party_no, p.role, p.party_id
+          FROM unnest(v_job_nos, v_job_ids, v_task_nos, v_names, v_attempts)
+               AS a(job_no, job_id, task_no, task_name, attempt)
+         CROSS JOIN LATERAL (SELECT t.parties FROM norn.task t
+                              WHERE t.job_no = a.job_no AND t.task_no = a.task_no OFFSET 0) t
+         CROSS JOIN LATERAL (SELECT p.party_no, p.role, p.party_id FROM norn.job_party p
+                              WHERE p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND NOT p.local OFFSET 0) p
+         WHERE a.job_no = ANY (v_away)),
+    waited_for AS (
+        INSERT INTO norn.task_party (job_no, task_no, attempt, party_no)
+        SELECT job_no, task_no, attempt, party_no FROM a)
     INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body)
-    SELECT p.party_id, j.scheduler_party_id, j.job_id, j.job_no, p.party_no, 'task_start',
-           json_build_object('job_id', j.job_id, 'role', p.role, 'party_id', p.party_id,
-                             'task_id', j.job_id || '_' || t.task_name, 'task_version', a.attempt,
-                             'task_name', t.task_name)
-      FROM unnest(p_job_nos, p_task_nos, p_attempts) AS a(job_no, task_no, attempt)
-      JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
-      JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND NOT p.local
-     WHERE a.job_no = ANY (v_mine);
+    SELECT a.party_id, j.scheduler_party_id, a.job_id, a.job_no, a.party_no, 'task_start',
+           json_build_object('job_id', a.job_id, 'role', a.role, 'party_id', a.party_id,
+                             'task_id', a.job_id || '_' || a.task_name, 'task_version', a.attempt,
+                             'task_name', a.task_name)
+      FROM a CROSS JOIN LATERAL (SELECT j.scheduler_party_id FROM norn.job j WHERE j.job_no = a.job_no OFFSET 0) j;
 END $$;
 
--- Attempts that are over. p_retry_at_ms not null: the task waits for a new attempt.
+-- Attempts that are over. p_retry_at_ms not null: the task waits for a new attempt. p_child_*: tasks that have so many
+-- parents less to wait for and do not start in the same plan; at zero they are ready.
 CREATE FUNCTION norn.sched_end_tasks(p_job_nos bigint[], p_task_nos integer[], p_attempts integer[],
         p_statuses text[], p_reasons text[], p_party_nos smallint[], p_progress integer[], p_retry_at_ms bigint[],
-        p_retries_left integer[], p_rescues integer[]) RETURNS void LANGUAGE plpgsql AS $$
+        p_retries_left integer[], p_rescues integer[], p_child_job_nos bigint[], p_child_nos integer[],
+        p_child_parents integer[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_mine bigint[] := norn.mine_of(p_job_nos);
+    v_job_nos bigint[];
+    v_job_ids text[];
+    v_task_nos integer[];
+    v_names text[];
+    v_attempts integer[];
+    v_statuses text[];
+    v_progress integer[];
+    v_over boolean[];
 BEGIN
-    INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason, detail,
-                            actor)
-    SELECT j.job_id, 'task', t.task_name, p.role, p.party_id, a.attempt, 'running', a.status, a.reason,
-           left(x.error, 1000), 'scheduler'
-      FROM unnest(p_job_nos, p_task_nos, p_attempts, p_statuses, p_reasons, p_party_nos)
-           AS a(job_no, task_no, attempt, status, reason, party_no)
-      JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
-      LEFT JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = a.party_no
-      LEFT JOIN norn.task_party x ON x.job_no = a.job_no AND x.task_no = a.task_no AND x.attempt = a.attempt
-           AND x.party_no = a.party_no
-     WHERE a.job_no = ANY (v_mine);
-    PERFORM norn.party_task_finish(array_agg(j.job_id), array_agg(t.task_name), array_agg(a.attempt),
-            array_agg(p.role), array_agg(p.party_id), array_agg(a.status), array_agg(a.progress))
-       FROM unnest(p_job_nos, p_task_nos, p_attempts, p_statuses, p_progress)
-            AS a(job_no, task_no, attempt, status, progress)
-       JOIN norn.task t USING (job_no, task_no) JOIN norn.job j USING (job_no)
-       JOIN norn.job_party p ON p.job_no = a.job_no AND p.party_no = ANY (t.parties) AND p.local
-      WHERE a.job_no = ANY (v_mine)
-     HAVING count(*) > 0;
-    -- The children of what has succeeded: at zero a child is ready.
-    WITH done AS (
-        SELECT e.job_no, e.child_no, count(*)::integer AS n
-          FROM unnest(p_job_nos, p_task_nos, p_statuses) AS a(job_no, task_no, status)
-         CROSS JOIN LATERAL (SELECT e.job_no, e.child_no FROM norn.task_edge e
-                              WHERE e.job_no = a.job_no AND e.parent_no = a.task_no OFFSET 0) e
-         WHERE a.status IN ('success', 'pass') AND a.job_no = ANY (v_mine)
-         GROUP BY 1, 2),
-    less AS (
-        UPDATE norn.task t SET deps_left = t.deps_left - done.n FROM done
-         WHERE t.job_no = ANY (ARRAY[done.job_no]) AND t.task_no = done.child_no
-        RETURNING t.job_no, t.task_no, t.deps_left)
-    INSERT INTO norn.task_work (job_no, task_no) SELECT job_no, task_no FROM less WHERE deps_left = 0
-        ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq');
-    UPDATE norn.task t SET
-           status = CASE WHEN a.retry_at_ms IS NULL THEN a.status ELSE 'waiting' END,
-           attempt = CASE WHEN a.retry_at_ms IS NULL THEN t.attempt ELSE t.attempt + 1 END,
-           retry_at = to_timestamp(a.retry_at_ms / 1000.0), retries_left = a.retries_left, rescues = a.rescues,
-           end_at = CASE WHEN a.retry_at_ms IS NULL THEN now() END
-      FROM unnest(p_job_nos, p_task_nos, p_attempts, p_statuses, p_retry_at_ms, p_retries_left, p_rescues)
-           AS a(job_no, task_no, attempt, status, retry_at_ms, retries_left, rescues)
-     WHERE t.job_no = ANY (ARRAY[a.job_no]) AND t.task_no = a.task_no AND t.attempt = a.attempt
-       AND a.job_no = ANY (v_mine);
+    WITH ended AS (
+        UPDATE norn.task t SET
+               status = CASE WHEN a.retry_at_ms IS NULL THEN a.status ELSE 'waiting' END,
+               attempt = CASE WHEN a.retry_at_ms IS NULL THEN t.attempt ELSE t.attempt + 1 END,
+               retry_at = to_timestamp(a.retry_at_ms / 1000.0), retries_left = a.retries_left, rescues = a.rescues,
+               end_at = CASE WHEN a.retry_at_ms IS NULL THEN now() END
+          FROM unnest(p_job_nos, p_task_nos, p_attempts, p_statuses, p_reasons, p_party_nos, p_progress,
+                      p_retry_at_ms, p_retries_left, p_rescues)
+               AS a(job_no, task_no, attempt, status, reason, party_no, progress, retry_at_ms, retries_left, rescues)
+         WHERE t.job_no = ANY (ARRAY[a.job_no]) AND t.task_no = a.task_no AND t.attempt = a.attempt
+           AND a.job_no = ANY (v_mine)
+        RETURNING t.job_no, t.task_no, t.task_name, a.attempt, a.status, a.reason, a.party_no, a.progress,
+                  a.retry_at_ms IS NULL AS over),
+    e AS MATERIALIZED (
+        SELECT j.job_id, t.* FROM ended t
+         CROSS JOIN LATERAL (SELECT j.job_id FROM norn.job j WHERE j.job_no = t.job_no OFFSET 0) j),
+    said AS (
+        INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason,
+                                detail, actor)
+        SELECT e.job_id, 'task', e.task_name, p.role, p.party_id, e.attempt, 'running', e.status, e.reason,
+               left(p.error, 1000), 'scheduler'
+          FROM e
+          LEFT JOIN LATERAL (
+               SELECT p.role, p.party_id, r.error
+                 FROM norn.job_party p
+                 LEFT JOIN norn.task_reports(e.job_no, e.job_id, e.task_no, e.task_name, e.attempt) r USING (party_no)
+                WHERE p.job_no = e.job_no AND p.party_no = e.party_no OFFSET 0) p ON e.party_no IS NOT NULL)
+    SELECT array_agg(job_no), array_agg(job_id), array_agg(task_no), array_agg(task_name), array_agg(attempt),
+           array_agg(status), array_agg(progress), array_agg(over)
+      INTO v_job_nos, v_job_ids, v_task_nos, v_names, v_attempts, v_statuses, v_progress, v_over FROM e;
+    IF v_job_nos IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM norn.party_task_finish(v_job_ids, v_names, v_attempts, NULL, NULL, v_statuses, v_progress);
+    -- In the order in which a batch of reports takes these rows. What is reported meanwhile is of an attempt that is over.
+    DELETE FROM norn.task_work w
+     USING (SELECT * FROM unnest(v_job_nos, v_task_nos, v_over) AS u(job_no, task_no, over)
+             WHERE u.over ORDER BY 1, 2 OFFSET 0) a
+     WHERE w.job_no = ANY (ARRAY[a.job_no]) AND w.task_no = a.task_no;
+    IF false = ANY (v_over) THEN
+        INSERT INTO norn.task_work (job_no, task_no)
+        SELECT a.job_no, a.task_no FROM unnest(v_job_nos, v_task_nos, v_over) AS a(job_no, task_no, over)
+         WHERE NOT a.over ORDER BY 1, 2
+            ON CONFLICT (job_no, task_no) DO UPDATE SET stage = 'ready';
+    END IF;
+    IF cardinality(p_child_nos) > 0 THEN
+        WITH less AS (
+            UPDATE norn.task t SET deps_left = t.deps_left - a.parents
+              FROM unnest(p_child_job_nos, p_child_nos, p_child_parents) AS a(job_no, task_no, parents)
+             WHERE t.job_no = ANY (ARRAY[a.job_no]) AND t.task_no = a.task_no AND a.job_no = ANY (v_mine)
+            RETURNING t.job_no, t.task_no, t.deps_left)
+        INSERT INTO norn.task_work (job_no, task_no) SELECT job_no, task_no FROM less WHERE deps_left = 0 ORDER BY 1, 2
+            ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq');
+    END IF;
 END $$;
 
 -- Tells the parties at other sites of attempts that are over: behind what was started, which is waited for.
@@ -371,8 +441,31 @@ BEGIN
      WHERE a.job_no = ANY (v_mine);
 END $$;
 
+-- Reports that have been looked at and have ended nothing yet: the task runs on with its other parties, or is over.
+-- Locked in the order in which a batch of reports takes them.
+CREATE FUNCTION norn.sched_done_marks(p_job_nos bigint[], p_task_nos integer[], p_marks bigint[], p_running boolean[])
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_mine bigint[] := norn.mine_of(p_job_nos);
+BEGIN
+    WITH l AS MATERIALIZED (
+        SELECT x.job_no, x.task_no, u.running
+          FROM (SELECT * FROM unnest(p_job_nos, p_task_nos, p_marks, p_running) AS u(job_no, task_no, mark, running)
+                 WHERE u.job_no = ANY (v_mine) ORDER BY 1, 2) u
+         CROSS JOIN LATERAL (SELECT w.job_no, w.task_no FROM norn.task_work w
+                              WHERE w.job_no = u.job_no AND w.task_no = u.task_no AND w.mark = u.mark
+                                FOR UPDATE OFFSET 0) x),
+    gone AS (
+        DELETE FROM norn.task_work w USING l
+         WHERE NOT l.running AND w.job_no = ANY (ARRAY[l.job_no]) AND w.task_no = l.task_no)
+    UPDATE norn.task_work w SET stage = 'running' FROM l
+     WHERE l.running AND w.job_no = ANY (ARRAY[l.job_no]) AND w.task_no = l.task_no;
+END $$;
+
 -- Jobs that have ended (their row says how): the reason in words, and every party is told.
 CREATE FUNCTION norn.sched_end_jobs(p_job_nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_mine bigint[] := norn.mine_of(p_job_nos);
 BEGIN
     UPDATE norn.job j SET
            first_failure = COALESCE(f.failure, j.first_failure),
@@ -390,27 +483,29 @@ BEGIN
                           COALESCE(NULLIF(f.failure->>'error', ''), 'no error text'))
            END
       FROM (SELECT n.job_no, (
-                SELECT json_build_object('task_name', t.task_name, 'attempt', x.attempt, 'role', p.role,
+                SELECT json_build_object('task_name', t.task_name, 'attempt', t.attempt, 'role', p.role,
                            'party_id', p.party_id, 'status', x.status, 'exit_code', x.exit_code, 'signal', x.signal,
                            'error', x.error, 'stderr_tail', x.stderr_tail, 'node_lost', x.node_lost)
-                  FROM norn.task_party x JOIN norn.task t USING (job_no, task_no)
-                  JOIN norn.job_party p USING (job_no, party_no)
-                 WHERE x.job_no = n.job_no AND x.final AND x.status IN ('failed', 'timeout')
-                   AND x.attempt = t.attempt
+                  FROM norn.task t
+                 CROSS JOIN LATERAL norn.task_reports(n.job_no, n.job_id, t.task_no, t.task_name, t.attempt) x
+                  JOIN norn.job_party p ON p.job_no = n.job_no AND p.party_no = x.party_no
+                 WHERE t.job_no = n.job_no AND t.status NOT IN ('waiting', 'success', 'pass')
+                   AND x.status IN ('failed', 'timeout')
                  ORDER BY x.end_at, x.party_no LIMIT 1) AS failure
-              FROM unnest(p_job_nos) AS n(job_no)) f
-     WHERE j.job_no = f.job_no AND norn.mine(j.job_no) AND j.status <> 'success';
-    PERFORM norn.party_job_finish(j.job_id, p.role, p.party_id, j.status, j.progress, j.reason_code, j.reason,
-                                  j.first_failure)
-       FROM norn.job j JOIN norn.job_party p USING (job_no)
-      WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND p.local;
+              FROM norn.job n WHERE n.job_no = ANY (v_mine) AND n.status <> 'success') f
+     WHERE j.job_no = f.job_no;
+    PERFORM norn.parties_finish(array_agg(p.party_job_no), array_agg(j.status), array_agg(j.progress),
+                                array_agg(j.reason_code), array_agg(j.reason), array_agg(j.first_failure))
+       FROM norn.job j JOIN norn.party_job p USING (job_no)
+      WHERE j.job_no = ANY (v_mine)
+     HAVING count(*) > 0;
     -- Creation that has not been delivered yet is not needed any more.
     DELETE FROM norn.outbox o USING norn.job j
-     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND o.job_id = j.job_id AND o.job_no = j.job_no
+     WHERE j.job_no = ANY (v_mine) AND o.job_id = j.job_id AND o.job_no = j.job_no
        AND o.command IN ('job_create', 'job_reserve') AND o.tries = 0;
     -- One that may have arrived is sent until it is answered: only behind the answer is the end heard.
     UPDATE norn.outbox o SET give_up_at = NULL FROM norn.job j
-     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND o.job_id = j.job_id AND o.job_no = j.job_no
+     WHERE j.job_no = ANY (v_mine) AND o.job_id = j.job_id AND o.job_no = j.job_no
        AND o.command = 'job_create' AND o.give_up_at IS NOT NULL;
     -- A creation that was given up may still be under way or have come through: the end follows it, late, and is not
     -- tried for ever, since most likely there is nothing to end.
@@ -422,20 +517,22 @@ BEGIN
            CASE WHEN p.create_state = 'refused' THEN now() + interval '1 minute' ELSE now() END,
            CASE WHEN p.create_state = 'refused' THEN now() + interval '1 day' END
       FROM norn.job j JOIN norn.job_party p USING (job_no)
-     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND NOT p.local;
+     WHERE j.job_no = ANY (v_mine) AND NOT p.local;
     -- One that waited for resources may have held up others.
     INSERT INTO norn.resource_freed (party_id, brief)
     SELECT j.scheduler_party_id, true FROM norn.job j
-     WHERE j.job_no = ANY (p_job_nos) AND norn.mine(j.job_no) AND j.start_at IS NULL LIMIT 1;
-    DELETE FROM norn.task_work WHERE job_no = ANY (p_job_nos) AND norn.mine(job_no);
+     WHERE j.job_no = ANY (v_mine) AND j.start_at IS NULL LIMIT 1;
+    DELETE FROM norn.task_work WHERE job_no = ANY (v_mine);
 END $$;
 
 -- The end of a cycle: gives leases back, due at once when something happened meanwhile or this site has answered a
--- reservation (p_blocked says that the job waits for one), and takes ended jobs out of the queue. Only here does a scheduler lock rows of job_work, in the order of their numbers, as whoever locks several
--- does. Returns the jobs that are due again.
+-- reservation (p_blocked says that the job waits for one), and takes ended jobs out of the queue. Only here does a
+-- scheduler lock rows of job_work, in the order of their numbers, as whoever locks several does. Returns the jobs that
+-- are due again.
 CREATE FUNCTION norn.sched_leave(p_job_nos bigint[], p_lease_nos bigint[], p_pokes bigint[], p_due_ms bigint[],
         p_blocked boolean[]) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 DECLARE
+    v_mine bigint[] := norn.mine_of(p_job_nos);
     v_ended bigint[];
 BEGIN
     PERFORM 1 FROM norn.job_work w
@@ -443,7 +540,7 @@ BEGIN
       ORDER BY w.job_no FOR UPDATE;
     WITH gone AS (
         DELETE FROM norn.job_work w USING norn.job j
-         WHERE w.job_no = ANY (p_job_nos) AND j.job_no = w.job_no AND norn.is_end(j.status) AND norn.mine(j.job_no)
+         WHERE w.job_no = ANY (v_mine) AND j.job_no = w.job_no AND norn.is_end(j.status)
         RETURNING w.job_no)
     SELECT array_agg(job_no) INTO v_ended FROM gone;
     IF v_ended IS NOT NULL THEN

@@ -12,11 +12,17 @@ SELECT j.job_id, t.task_no, t.task_name, t.component, t.status, t.attempt, t.dep
        t.retry_at, t.start_at, t.end_at
   FROM norn.task t JOIN norn.job j USING (job_no);
 
+-- How the tasks of the jobs that this site schedules stand at all parties, one row an attempt and party.
 CREATE VIEW norn.task_party_view AS
 SELECT j.job_id, t.task_name, x.attempt, p.role, p.party_id, x.status, x.exit_code, x.signal, x.error,
        x.stderr_tail, x.node_lost, x.start_at, x.end_at
   FROM norn.task_party x JOIN norn.task t USING (job_no, task_no) JOIN norn.job_party p USING (job_no, party_no)
-  JOIN norn.job j USING (job_no);
+  JOIN norn.job j USING (job_no)
+UNION ALL
+SELECT r.job_id, r.task_name, r.attempt, r.role, r.party_id, r.party_status, r.exit_code, r.signal, r.error,
+       r.stderr_tail, r.node_lost, r.start_at, r.end_at
+  FROM norn.party_task r JOIN norn.party_job p USING (party_job_no)
+ WHERE p.job_no IS NOT NULL AND (r.status <> 'waiting' OR r.party_status <> 'waiting');
 
 -- Jobs at this site in whatever role, one row a party.
 CREATE VIEW norn.party_job_view AS

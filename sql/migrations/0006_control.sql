@@ -167,6 +167,17 @@ LANGUAGE sql STABLE AS $$
     HAVING bool_and(x.end_at IS NOT NULL) AND max(x.end_at) < now() - p_keep
      ORDER BY 2 LIMIT p_limit $$;
 
+-- All rows of these jobs, which have ended; the rows of runs, tasks and parties go with them.
+CREATE FUNCTION norn.job_rows_delete(p_job_ids text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM norn.run_work w USING norn.party_task t WHERE t.job_id = ANY (p_job_ids) AND w.run_no = t.run_no;
+    DELETE FROM norn.task_work w USING norn.job j WHERE j.job_id = ANY (p_job_ids) AND w.job_no = j.job_no;
+    DELETE FROM norn.job_work w USING norn.job j WHERE j.job_id = ANY (p_job_ids) AND w.job_no = j.job_no;
+    DELETE FROM norn.job WHERE job_id = ANY (p_job_ids);
+    DELETE FROM norn.party_job WHERE job_id = ANY (p_job_ids);
+    DELETE FROM norn.job_dag WHERE job_id = ANY (p_job_ids);
+END $$;
+
 -- Removes the rows of ended jobs; models and named tables stay. Files are the caller's: the ids come back.
 CREATE FUNCTION norn.gc_delete(p_job_ids text[]) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
@@ -180,9 +191,7 @@ BEGIN
     DELETE FROM norn.data_table t USING norn.output_data o
      WHERE o.job_id = ANY (v_ids) AND t.namespace = o.namespace AND t.name = o.name AND t.uri = o.uri
        AND t.namespace = o.job_id || '_' || o.task_name;
-    DELETE FROM norn.job WHERE job_id = ANY (v_ids);
-    DELETE FROM norn.party_job WHERE job_id = ANY (v_ids);
-    DELETE FROM norn.job_dag WHERE job_id = ANY (v_ids);
+    PERFORM norn.job_rows_delete(v_ids);
     RETURN QUERY SELECT unnest(v_ids);
 END $$;
 
@@ -207,7 +216,7 @@ END $$;
 
 -- Jobs cascade to these; the foreign keys need their indexes.
 CREATE INDEX output_data_run ON norn.output_data (job_id);
-CREATE INDEX party_job_job ON norn.party_job (job_no) WHERE job_no IS NOT NULL;
+CREATE INDEX party_job_job ON norn.party_job (job_no);
 
 -- ------------------------------------------------------------------ where the time goes
 -- A row a run: how long each phase took, in ms, from the history.
@@ -245,13 +254,14 @@ DECLARE
 BEGIN
     FOR x IN
         SELECT j.job_id, t.task_name, t.attempt, p.role, p.party_id, t.timeout_s, r.last_error
-          FROM norn.task t
+          FROM norn.task_work w
+          JOIN norn.task t USING (job_no, task_no)
           JOIN norn.job j USING (job_no)
           JOIN norn.job_party p ON p.job_no = t.job_no AND p.party_no = ANY (t.parties) AND NOT p.local
           JOIN norn.task_party tp ON tp.job_no = t.job_no AND tp.task_no = t.task_no AND tp.attempt = t.attempt
                AND tp.party_no = p.party_no
           LEFT JOIN norn.site_route r ON r.party_id = p.party_id
-         WHERE t.status = 'running' AND NOT tp.final
+         WHERE w.stage IN ('running', 'reported') AND t.status = 'running' AND NOT tp.final
            AND t.start_at < now() - make_interval(secs => t.timeout_s + p_grace_s)
            AND (tp.start_at < now() - make_interval(secs => t.timeout_s + p_grace_s)
                 OR tp.start_at IS NULL

@@ -128,9 +128,7 @@ BEGIN
     DELETE FROM norn.data_table t USING norn.output_data o
      WHERE o.job_id = p_job_id AND t.namespace = o.namespace AND t.name = o.name
        AND t.namespace = o.job_id || '_' || o.task_name;
-    DELETE FROM norn.job WHERE job_id = p_job_id;
-    DELETE FROM norn.party_job WHERE job_id = p_job_id;
-    DELETE FROM norn.job_dag WHERE job_id = p_job_id;
+    PERFORM norn.job_rows_delete(ARRAY[p_job_id]);
     INSERT INTO norn.gc_dir (root, name)
     SELECT 'model', v.path FROM unnest(v_paths) AS v(path)
      WHERE NOT EXISTS (SELECT 1 FROM norn.model m WHERE m.path = v.path)
@@ -262,7 +260,8 @@ BEGIN
     UPDATE norn.task SET status = 'success', end_at = now() WHERE job_no = v_no AND task_no = ANY (v_tasks);
     INSERT INTO norn.task_party (job_no, task_no, attempt, party_no, status, final, end_at)
     SELECT v_no, t.task_no, 0, x.party_no, 'success', true, now()
-      FROM norn.task t, unnest(t.parties) AS x(party_no) WHERE t.job_no = v_no AND t.task_no = ANY (v_tasks);
+      FROM norn.task t, unnest(t.parties) AS x(party_no) JOIN norn.job_party p ON p.job_no = v_no AND p.party_no = x.party_no
+     WHERE t.job_no = v_no AND t.task_no = ANY (v_tasks) AND NOT p.local;
     UPDATE norn.task t SET deps_left = t.deps_left - e.n
       FROM (SELECT child_no, count(*)::integer AS n FROM norn.task_edge
              WHERE job_no = v_no AND parent_no = ANY (v_tasks) GROUP BY 1) e
@@ -278,7 +277,7 @@ BEGIN
 END $$;
 
 -- ------------------------------------------------------------------ where the time goes
-CREATE FUNCTION norn.span_ms(p_from timestamptz, p_to timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE AS
+CREATE FUNCTION norn.span_ms(p_from timestamptz, p_to timestamptz) RETURNS bigint LANGUAGE sql STABLE AS
 $$ SELECT CASE WHEN p_from IS NOT NULL AND p_to IS NOT NULL THEN GREATEST(0, norn.ms(p_to) - norn.ms(p_from)) END $$;
 
 -- A row a run, in ms; null where this site cannot know.

@@ -18,8 +18,7 @@ runs AS (
                'elapsed_ms', norn.ms(COALESCE(x.end_at, now())) - norn.ms(x.start_at)) ORDER BY p.party_no) AS parties
       FROM j JOIN norn.task t USING (job_no)
       JOIN norn.job_party p ON p.job_no = t.job_no AND p.party_no = ANY (t.parties)
-      LEFT JOIN norn.task_party x ON x.job_no = t.job_no AND x.task_no = t.task_no AND x.attempt = t.attempt
-           AND x.party_no = p.party_no
+      LEFT JOIN LATERAL norn.task_reports(t.job_no, $1, t.task_no, t.task_name, t.attempt) x ON x.party_no = p.party_no
      GROUP BY 1)
 SELECT json_build_object(
     'change', COALESCE((SELECT max(event_no) FROM norn.event WHERE job_id = $1), 0),
@@ -81,8 +80,8 @@ SELECT j.status, j.progress, j.reason_code, j.reason, j.first_failure, j.stop_st
                    'parties', x.parties))
           FROM (SELECT t.task_name, t.attempt, norn.ms(now()) - norn.ms(t.start_at) AS elapsed_ms,
                        (SELECT string_agg(format('%s %s %s', p.role, p.party_id, y.status), ', ' ORDER BY p.party_no)
-                          FROM norn.task_party y JOIN norn.job_party p USING (job_no, party_no)
-                         WHERE y.job_no = t.job_no AND y.task_no = t.task_no AND y.attempt = t.attempt) AS parties
+                          FROM norn.task_reports(t.job_no, $1, t.task_no, t.task_name, t.attempt) y
+                          JOIN norn.job_party p ON p.job_no = t.job_no AND p.party_no = y.party_no) AS parties
                   FROM norn.task t WHERE t.job_no = j.job_no AND t.status = 'running'
                  ORDER BY t.task_no LIMIT 10) x) AS running,
        (SELECT json_agg(json_build_object('task_name', t.task_name, 'attempt', t.attempt,
@@ -134,12 +133,12 @@ SELECT t.status, t.attempt, t.deps_left, t.retries_left, norn.ms(t.retry_at) - n
        (SELECT string_agg(format('%s (%s)', p.task_name, p.status), ', ' ORDER BY p.task_no)
           FROM norn.task_edge e JOIN norn.task p ON p.job_no = e.job_no AND p.task_no = e.parent_no
          WHERE e.job_no = t.job_no AND e.child_no = t.task_no AND p.status NOT IN ('success', 'pass')) AS waits_for,
-       (SELECT json_agg(json_build_object('task_name', t.task_name, 'attempt', x.attempt, 'role', p.role,
+       (SELECT json_agg(json_build_object('task_name', t.task_name, 'attempt', a.attempt, 'role', p.role,
                    'party_id', p.party_id, 'status', x.status, 'exit_code', x.exit_code, 'signal', x.signal,
                    'error', x.error, 'stderr_tail', x.stderr_tail, 'node_lost', x.node_lost)
                    ORDER BY x.status IN ('failed', 'timeout') DESC, x.end_at, p.party_no)
-          FROM norn.task_party x JOIN norn.job_party p USING (job_no, party_no)
-         WHERE x.job_no = t.job_no AND x.task_no = t.task_no
-           AND x.attempt = (SELECT max(attempt) FROM norn.task_party y
-                             WHERE y.job_no = t.job_no AND y.task_no = t.task_no)) AS runs
+          FROM (SELECT max(v.attempt) AS attempt FROM norn.event v
+                 WHERE v.job_id = $1 AND v.object = 'task' AND v.task_name = t.task_name AND v.to_status = 'running') a
+         CROSS JOIN LATERAL norn.task_reports(t.job_no, $1, t.task_no, t.task_name, a.attempt) x
+          JOIN norn.job_party p ON p.job_no = t.job_no AND p.party_no = x.party_no) AS runs
   FROM norn.task t JOIN norn.job j USING (job_no) WHERE j.job_id = $1 AND t.task_name = $2;

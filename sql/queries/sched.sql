@@ -41,17 +41,14 @@ SELECT job_no, party_no, create_state, reserve_state, cores, local
 -- what needs attention, and the waiting children of what runs; $2: at most as many of a job that were reported, and as
 -- many that were not: those that wait for cores must not hide the ends that free them
 WITH a AS MATERIALIZED (
-    SELECT n.job_no, w.task_no, w.mark, w.reported
+    SELECT n.job_no, w.task_no, w.mark, w.stage
       FROM unnest($1::bigint[]) AS n(job_no)
      CROSS JOIN LATERAL (
-           (SELECT x.task_no, x.mark, x.reported FROM norn.task_work x WHERE x.job_no = n.job_no AND x.reported
+           (SELECT x.task_no, x.mark, x.stage FROM norn.task_work x WHERE x.stage = 'reported' AND x.job_no = n.job_no
              ORDER BY x.task_no LIMIT $2)
            UNION ALL
-           (SELECT x.task_no, x.mark, x.reported FROM norn.task_work x WHERE x.job_no = n.job_no AND NOT x.reported
+           (SELECT x.task_no, x.mark, x.stage FROM norn.task_work x WHERE x.stage = 'ready' AND x.job_no = n.job_no
              ORDER BY x.task_no LIMIT $2)) w),
-s AS MATERIALIZED (
-    SELECT j.job_no FROM norn.job j
-     WHERE j.job_no = ANY ($1::bigint[]) AND (j.stop_status IS NOT NULL OR j.deadline_at < now() + interval '1 ms')),
 x AS (
     SELECT u.job_no, u.task_no, max(u.mark) AS mark
       FROM (SELECT job_no, task_no, mark FROM a
@@ -62,11 +59,15 @@ x AS (
                                   WHERE t.job_no = a.job_no AND t.task_no = a.task_no OFFSET 0) t
              CROSS JOIN LATERAL (SELECT e.job_no, e.child_no FROM norn.task_edge e
                                   WHERE e.job_no = a.job_no AND e.parent_no = a.task_no OFFSET 0) e
-             WHERE a.reported AND t.runs
+             WHERE a.stage = 'reported' AND t.runs
             UNION ALL
             -- a stop or a deadline needs every running task
-            SELECT t.job_no, t.task_no, NULL
-              FROM s JOIN norn.task t ON t.job_no = s.job_no AND t.status = 'running') u
+            SELECT j.job_no, w.task_no, NULL
+              FROM norn.job j
+             CROSS JOIN LATERAL (SELECT w.task_no FROM norn.task_work w
+                                  WHERE w.stage IN ('running', 'reported') AND w.job_no = j.job_no OFFSET 0) w
+             WHERE j.job_no = ANY ($1::bigint[])
+               AND (j.stop_status IS NOT NULL OR j.deadline_at < now() + interval '1 ms')) u
      GROUP BY 1, 2)
 SELECT t.job_no, t.task_no, x.mark, t.status, t.attempt, t.deps_left, t.retries_left, t.rescues,
        norn.ms(t.retry_at) AS retry_at_ms, array_to_json(t.parties) AS parties, array_to_json(t.cores) AS cores
@@ -77,7 +78,7 @@ SELECT t.job_no, t.task_no, x.mark, t.status, t.attempt, t.deps_left, t.retries_
 -- (OFFSET 0 keeps the joins in the order in which they stand: a plan made while a table was empty must not start there)
 SELECT e.job_no, e.parent_no, e.child_no
   FROM unnest($1::bigint[]) AS n(job_no)
- CROSS JOIN LATERAL (SELECT w.task_no FROM norn.task_work w WHERE w.job_no = n.job_no AND w.reported OFFSET 0) w
+ CROSS JOIN LATERAL (SELECT w.task_no FROM norn.task_work w WHERE w.stage = 'reported' AND w.job_no = n.job_no OFFSET 0) w
  CROSS JOIN LATERAL (SELECT (t.status = 'running') AS runs FROM norn.task t
                       WHERE t.job_no = n.job_no AND t.task_no = w.task_no OFFSET 0) t
  CROSS JOIN LATERAL (SELECT e.job_no, e.parent_no, e.child_no FROM norn.task_edge e
@@ -85,22 +86,27 @@ SELECT e.job_no, e.parent_no, e.child_no
  WHERE t.runs;
 
 -- name: sched_load_runs
--- what the parties of running tasks have reported, where at least one has ended
+-- what the parties of running tasks have said, where at least one has ended
 SELECT n.job_no, w.task_no, x.party_no, x.status, x.node_lost, x.exit_code
   FROM unnest($1::bigint[]) AS n(job_no)
- CROSS JOIN LATERAL (SELECT w.task_no FROM norn.task_work w WHERE w.job_no = n.job_no AND w.reported OFFSET 0) w
- CROSS JOIN LATERAL (SELECT t.attempt, (t.status = 'running') AS runs FROM norn.task t
+ CROSS JOIN LATERAL (SELECT j.job_id FROM norn.job j WHERE j.job_no = n.job_no OFFSET 0) j
+ CROSS JOIN LATERAL (SELECT w.task_no FROM norn.task_work w WHERE w.stage = 'reported' AND w.job_no = n.job_no OFFSET 0) w
+ CROSS JOIN LATERAL (SELECT t.task_name, t.attempt, (t.status = 'running') AS runs FROM norn.task t
                       WHERE t.job_no = n.job_no AND t.task_no = w.task_no OFFSET 0) t
- CROSS JOIN LATERAL (SELECT x.party_no, x.status, x.node_lost, x.exit_code FROM norn.task_party x
-                      WHERE x.job_no = n.job_no AND x.task_no = w.task_no AND x.attempt = t.attempt OFFSET 0) x
+ CROSS JOIN LATERAL (SELECT x.party_no, x.status, x.node_lost, x.exit_code
+                       FROM norn.task_reports(n.job_no, j.job_id, w.task_no, t.task_name, t.attempt) x OFFSET 0) x
  WHERE t.runs
  ORDER BY 1, 2, 3;
 
 -- name: sched_load_used
 -- cores in use by running tasks, a row a task and party
-SELECT t.job_no, t.task_no, u.party_no, u.cores
-  FROM norn.task t, unnest(t.parties, t.cores) AS u(party_no, cores)
- WHERE t.job_no = ANY ($1::bigint[]) AND t.status = 'running';
+SELECT n.job_no, w.task_no, u.party_no, u.cores
+  FROM unnest($1::bigint[]) AS n(job_no)
+ CROSS JOIN LATERAL (SELECT w.task_no FROM norn.task_work w
+                      WHERE w.stage IN ('running', 'reported') AND w.job_no = n.job_no OFFSET 0) w
+ CROSS JOIN LATERAL (SELECT t.parties, t.cores FROM norn.task t
+                      WHERE t.job_no = n.job_no AND t.task_no = w.task_no AND t.status = 'running' OFFSET 0) t
+ CROSS JOIN LATERAL unnest(t.parties, t.cores) AS u(party_no, cores);
 
 -- name: sched_apply_jobs
 -- the guard of all that follows: version and lease must still be those that were read
@@ -126,7 +132,7 @@ SELECT j.job_id, 'job', p.role, p.party_id, u.from_status, u.to_status, u.reason
        AS u(job_no, from_status, to_status, reason, party_no)
   JOIN norn.job j USING (job_no)
   LEFT JOIN norn.job_party p ON p.job_no = u.job_no AND p.party_no = u.party_no
- WHERE norn.mine(u.job_no);
+ WHERE u.job_no = ANY ((SELECT norn.mine_of($1::bigint[]))::bigint[]);
 
 -- name: sched_reserve
 SELECT norn.sched_reserve($1::bigint[], $2::integer);
@@ -142,7 +148,8 @@ SELECT norn.sched_start_tasks($1::bigint[], $2::integer[], $3::integer[], $4::te
 
 -- name: sched_end_tasks
 SELECT norn.sched_end_tasks($1::bigint[], $2::integer[], $3::integer[], $4::text[], $5::text[], $6::smallint[],
-                            $7::integer[], $8::bigint[], $9::integer[], $10::integer[]);
+                            $7::integer[], $8::bigint[], $9::integer[], $10::integer[], $11::bigint[], $12::integer[],
+                            $13::integer[]);
 
 -- name: sched_tell_ends
 SELECT norn.sched_tell_ends($1::bigint[], $2::integer[], $3::integer[], $4::text[], $5::integer[]);
@@ -151,15 +158,7 @@ SELECT norn.sched_tell_ends($1::bigint[], $2::integer[], $3::integer[], $4::text
 SELECT norn.sched_end_jobs($1::bigint[]);
 
 -- name: sched_done_marks
--- locked in order: a batch of reports does the same
-WITH l AS MATERIALIZED (
-    SELECT x.job_no, x.task_no
-      FROM (SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) AS u(job_no, task_no, mark)
-             WHERE u.job_no = ANY ((SELECT norn.mine_of($1::bigint[]))::bigint[]) ORDER BY 1, 2) u
-     CROSS JOIN LATERAL (SELECT w.job_no, w.task_no FROM norn.task_work w
-                          WHERE w.job_no = u.job_no AND w.task_no = u.task_no AND w.mark = u.mark
-                            FOR UPDATE OFFSET 0) x)
-DELETE FROM norn.task_work w USING l WHERE w.job_no = ANY (ARRAY[l.job_no]) AND w.task_no = l.task_no;
+SELECT norn.sched_done_marks($1::bigint[], $2::integer[], $3::bigint[], $4::boolean[]);
 
 -- name: sched_leave
 SELECT norn.sched_leave($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::boolean[]) AS due;

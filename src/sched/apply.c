@@ -21,6 +21,7 @@ struct ends_arrays {
 	int n;
 	struct db_array no, task, attempt, status, reason, party, progress, retry_at, retries,
 	    rescues;
+	struct db_array child_no, child, child_parents; /* waiting tasks with fewer to wait for */
 };
 
 struct tell_arrays {
@@ -49,7 +50,7 @@ struct applying {
 	struct nos reserve, release, start_jobs, end_jobs;
 	struct {
 		int n;
-		struct db_array no, task, mark;
+		struct db_array no, task, mark, running;
 	} marks;
 	struct leave_arrays leave;
 };
@@ -84,6 +85,15 @@ static void add_step(struct applying *a, const struct cycle_job *j, enum status 
 	array_party(&a->steps.party, f->party);
 }
 
+static bool all_local(const struct cycle_job *j, const struct plan_task *t)
+{
+	for (int k = 0; k < t->n_parties; k++) {
+		if (!j->plan.parties[t->parties[k].party].local)
+			return false;
+	}
+	return true;
+}
+
 static void add_end(struct applying *a, const struct cycle_job *j, const struct plan_effect *f)
 {
 	const struct plan_task *t = &j->plan.tasks[f->task];
@@ -103,6 +113,8 @@ static void add_end(struct applying *a, const struct cycle_job *j, const struct 
 		db_array_text(&x->retry_at, NULL);
 	db_array_int(&x->retries, t->retries_left);
 	db_array_int(&x->rescues, t->rescues);
+	if (all_local(j, t))
+		return;
 	struct tell_arrays *tell = status_is_interrupt(f->status) ? &a->tell_stops : &a->tell_ends;
 	tell->n++;
 	db_array_int(&tell->no, j->job_no);
@@ -162,22 +174,33 @@ static const char *add_effects(struct applying *a, struct cycle_job *j, bool *st
 	return reason;
 }
 
-/* A task that could not be started yet keeps its row: it still needs attention. Returns how many
- * need none any more. */
-static int add_marks(struct applying *a, const struct cycle_job *j)
+/* The tasks that neither start nor end. Those whose report has ended nothing yet leave the ranks of
+ * the reported; one that could not be started keeps its row, since it still needs attention.
+ * Returns how many need none any more. */
+static int add_others(struct applying *a, const struct cycle_job *j)
 {
 	int n = 0;
 
 	for (int i = 0; i < j->plan.n_tasks; i++) {
 		const struct plan_task *t = &j->plan.tasks[i];
-		bool keep = t->status == ST_WAITING && t->deps_left <= 0;
-		if (j->tasks[i].mark < 0 || keep)
+		const struct cycle_task *c = &j->tasks[i];
+		if (t->status != c->was || t->attempt != c->attempt_was) {
+			n += c->mark >= 0;
+			continue;
+		}
+		if (t->deps_left < c->deps_were) {
+			db_array_int(&a->ends.child_no, j->job_no);
+			db_array_int(&a->ends.child, t->task_no);
+			db_array_int(&a->ends.child_parents, c->deps_were - t->deps_left);
+		}
+		if (c->mark < 0 || (t->status == ST_WAITING && t->deps_left <= 0))
 			continue;
 		n++;
 		a->marks.n++;
 		db_array_int(&a->marks.no, j->job_no);
 		db_array_int(&a->marks.task, t->task_no);
-		db_array_int(&a->marks.mark, j->tasks[i].mark);
+		db_array_int(&a->marks.mark, c->mark);
+		db_array_text(&a->marks.running, t->status == ST_RUNNING ? "t" : "f");
 	}
 	return n;
 }
@@ -190,7 +213,7 @@ static void add_job(struct applying *a, struct cycle_job *j)
 	const char *reason = add_effects(a, j, &started, &tries);
 	struct jobs_arrays *x = &a->jobs;
 
-	int n_marks = add_marks(a, j);
+	int n_done = add_others(a, j);
 	db_array_int(&x->no, j->job_no);
 	db_array_int(&x->version, j->version);
 	db_array_int(&x->lease, j->lease_no);
@@ -206,7 +229,7 @@ static void add_job(struct applying *a, struct cycle_job *j)
 	db_array_int(&a->leave.lease, j->lease_no);
 	db_array_int(&a->leave.poke, j->poke);
 	/* The next ones may be seen now. */
-	if (j->more_tasks && (j->result.n_effects > 0 || n_marks > 0))
+	if (j->more_tasks && (j->result.n_effects > 0 || n_done > 0))
 		db_array_int(&a->leave.due, j->now_ms);
 	else if (j->result.due_ms > 0)
 		db_array_int(&a->leave.due, j->result.due_ms);
@@ -245,8 +268,10 @@ static void bind_steps(struct db_batch *b, struct steps_arrays *x)
 
 static void bind_ends(struct db_batch *b, struct ends_arrays *x)
 {
-	struct db_array *all[] = {&x->no,    &x->task,     &x->attempt,  &x->status,  &x->reason,
-				  &x->party, &x->progress, &x->retry_at, &x->retries, &x->rescues};
+	struct db_array *all[] = {&x->no,           &x->task,    &x->attempt,  &x->status,
+				  &x->reason,       &x->party,   &x->progress, &x->retry_at,
+				  &x->retries,      &x->rescues, &x->child_no, &x->child,
+				  &x->child_parents};
 
 	if (x->n == 0)
 		return;
@@ -310,6 +335,7 @@ int cycle_apply_batch(struct cycle *c, const struct plan_policy *policy, struct 
 		db_array(b, &a.marks.no);
 		db_array(b, &a.marks.task);
 		db_array(b, &a.marks.mark);
+		db_array(b, &a.marks.running);
 	}
 	bind_nos(b, Q_SCHED_END_JOBS, &a.end_jobs);
 	db_add(b, Q_SCHED_LEAVE);

@@ -13,6 +13,7 @@ struct cycle_task {
 	int64_t mark; /* of its task_work row; -1: none */
 	enum status was;
 	int attempt_was;
+	int deps_were;
 };
 
 struct cycle_job {

@@ -260,6 +260,7 @@ static void load_tasks(struct cycle *c, const struct db_result *r)
 			db_is_null(r, L_TASKS, i, "mark") ? -1 : db_get_int(r, L_TASKS, i, "mark"),
 		    .was = t->status,
 		    .attempt_was = t->attempt,
+		    .deps_were = t->deps_left,
 		};
 		load_task_parties(j, t, r, i);
 		marked += j->tasks[n].mark >= 0;

@@ -62,7 +62,9 @@ void fn_open(void)
 	fn_do(
 	    A,
 	    "TRUNCATE norn.job_dag, norn.job, norn.party_job, norn.engine, norn.node, norn.outbox, "
-	    "norn.resource_waiter, norn.resource_freed, norn.event, norn.site_route CASCADE");
+	    "norn.resource_waiter, norn.resource_freed, norn.event, norn.site_route, "
+	    "norn.job_work, "
+	    "norn.task_work, norn.run_work CASCADE");
 	fn_do(A, "INSERT INTO norn.engine VALUES ('standalone', 8, 0)");
 	fn_do(A, "INSERT INTO norn.node (node_id, name, duties, version, lease_ms) "
 		 "VALUES ('n1', 'one', 'exec', '0', 60000), ('n2', 'two', 'exec', '0', 60000)");
@@ -485,8 +487,11 @@ void fn_end_task(PGconn *pg, int64_t job_no, int task, int attempt, const char *
 
 	fn_do(pg,
 	      "SELECT norn.sched_end_tasks(ARRAY[%lld::bigint], ARRAY[%d], ARRAY[%d], ARRAY['%s'], "
-	      "ARRAY['x'], ARRAY[NULL::smallint], ARRAY[0], ARRAY[%s::bigint], ARRAY[0], ARRAY[0])",
-	      (long long)job_no, task, attempt, status, retry ? "0" : "NULL");
+	      "ARRAY['x'], ARRAY[NULL::smallint], ARRAY[0], ARRAY[%s::bigint], ARRAY[0], ARRAY[0], "
+	      "array_agg(e.job_no), array_agg(e.child_no), array_agg(1)) FROM norn.task_edge e "
+	      "WHERE e.job_no = %lld AND e.parent_no = %d AND '%s' IN ('success', 'pass')",
+	      (long long)job_no, task, attempt, status, retry ? "0" : "NULL", (long long)job_no,
+	      task, status);
 	commit(pg, &c, false);
 }
 

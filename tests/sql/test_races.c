@@ -7,6 +7,8 @@
 #include <string.h>
 
 static const struct fn_job small = {.id = "j", .cores = 1};
+static const struct fn_job two_sites = {
+    .id = "j", .n_tasks = 2, .n_parties = 2, .n_remote = 1, .cores = 1};
 
 static const char *job_state(int64_t no)
 {
@@ -101,8 +103,8 @@ START_TEST(what_a_stale_lease_writes_changes_nothing)
 	fn_do(A,
 	      "SELECT norn.sched_end_tasks(ARRAY[%lld]::bigint[], '{0}', '{0}', '{success}', "
 	      "'{x}', '{NULL}', '{50}', "
-	      "'{NULL}', '{0}', '{0}')",
-	      (long long)no);
+	      "'{NULL}', '{0}', '{0}', ARRAY[%lld]::bigint[], '{1}', '{1}')",
+	      (long long)no, (long long)no);
 	fn_do(A, "SELECT norn.sched_start_tasks(ARRAY[%lld]::bigint[], '{0}', '{0}', '{x}')",
 	      (long long)no);
 	fn_do(A, "SELECT norn.sched_end_jobs(ARRAY[%lld]::bigint[])", (long long)no);
@@ -214,7 +216,7 @@ static void report_sql(char *out, size_t size, int64_t no, int task, const char 
 {
 	snprintf(
 	    out, size,
-	    "SELECT norn.sched_task_report(%lld, %d, 0, 0::smallint, '%s', 0, NULL, '', '', false)",
+	    "SELECT norn.sched_task_report(%lld, %d, 0, 1::smallint, '%s', 0, NULL, '', '', false)",
 	    (long long)no, task, status);
 }
 
@@ -222,7 +224,7 @@ START_TEST(a_report_while_the_lease_is_held_is_not_lost)
 {
 	struct fn_cycle c;
 	char sql[256];
-	int64_t no = fn_running_job(A, &(struct fn_job){.id = "j", .n_tasks = 2, .cores = 1}, 2);
+	int64_t no = fn_running_job(A, &two_sites, 2);
 
 	fn_do(A, "SELECT norn.job_poke(%lld)", (long long)no);
 	ck_assert_int_eq(fn_claim(A, 1, 60000, &c), 1);
@@ -241,7 +243,7 @@ START_TEST(a_report_that_commits_behind_the_leave_is_not_lost)
 {
 	struct fn_cycle c;
 	char sql[256];
-	int64_t no = fn_running_job(A, &(struct fn_job){.id = "j", .n_tasks = 2, .cores = 1}, 2);
+	int64_t no = fn_running_job(A, &two_sites, 2);
 
 	fn_do(A, "SELECT norn.job_poke(%lld)", (long long)no);
 	ck_assert_int_eq(fn_claim(A, 1, 60000, &c), 1);
@@ -260,7 +262,7 @@ START_TEST(a_leave_behind_an_open_report_sees_it)
 {
 	struct fn_cycle c;
 	char sql[256];
-	int64_t no = fn_running_job(A, &(struct fn_job){.id = "j", .n_tasks = 2, .cores = 1}, 2);
+	int64_t no = fn_running_job(A, &two_sites, 2);
 	int64_t due = -1;
 
 	fn_do(A, "SELECT norn.job_poke(%lld)", (long long)no);
@@ -284,8 +286,9 @@ START_TEST(a_mark_that_was_renewed_is_not_taken_away)
 {
 	struct fn_cycle c;
 	char sql[256], no_text[32], mark[32];
-	const char *params[] = {no_text, "{0}", mark};
-	int64_t no = fn_running_job(A, &(struct fn_job){.id = "j", .n_parties = 2, .cores = 1}, 1);
+	const char *params[] = {no_text, "{0}", mark, "{t}"};
+	int64_t no = fn_running_job(
+	    A, &(struct fn_job){.id = "j", .n_parties = 3, .n_remote = 2, .cores = 1}, 1);
 
 	report_sql(sql, sizeof(sql), no, 0, "success");
 	ck_assert_int_eq(fn_int(A, "%s", sql), 1);
@@ -296,16 +299,26 @@ START_TEST(a_mark_that_was_renewed_is_not_taken_away)
 		 (long long)fn_int(A, "SELECT mark FROM norn.task_work"));
 	/* the other party ends between the load and the write */
 	ck_assert_int_eq(fn_int(B,
-				"SELECT norn.sched_task_report(%lld, 0, 0, 1::smallint, 'success', "
+				"SELECT norn.sched_task_report(%lld, 0, 0, 2::smallint, 'success', "
 				"0, NULL, '', '', false)",
 				(long long)no),
 			 1);
 	fn_do(A, "BEGIN");
 	ck_assert(fn_guard(A, &c, NULL));
-	PQclear(fn_stmt(A, Q_SCHED_DONE_MARKS, 3, params));
+	PQclear(fn_stmt(A, Q_SCHED_DONE_MARKS, 4, params));
 	ck_assert(fn_leave(A, &c, -1, false));
 	fn_do(A, "COMMIT");
-	ck_assert_int_eq(fn_int(A, "SELECT count(*) FROM norn.task_work"), 1);
+	ck_assert_str_eq(fn_text(A, "SELECT stage FROM norn.task_work"), "reported");
+	/* and one that was not, is */
+	snprintf(mark, sizeof(mark), "{%lld}",
+		 (long long)fn_int(A, "SELECT mark FROM norn.task_work"));
+	ck_assert_int_eq(fn_claim(A, 1, 60000, &c), 1);
+	fn_load(A, &c);
+	fn_do(A, "BEGIN");
+	ck_assert(fn_guard(A, &c, NULL));
+	PQclear(fn_stmt(A, Q_SCHED_DONE_MARKS, 4, params));
+	fn_do(A, "COMMIT");
+	ck_assert_str_eq(fn_text(A, "SELECT stage FROM norn.task_work"), "running");
 }
 END_TEST
 
@@ -317,33 +330,32 @@ START_TEST(a_report_against_the_end_of_its_job_leaves_nothing)
 	for (int report_first = 0; report_first < 2; report_first++) {
 		char id[8];
 		snprintf(id, sizeof(id), "j%d", report_first);
-		int64_t no = fn_running_job(A, &(struct fn_job){.id = id, .cores = 1}, 1);
+		int64_t no = fn_running_job(
+		    A, &(struct fn_job){.id = id, .n_parties = 2, .n_remote = 1, .cores = 1}, 1);
 		report_sql(sql, sizeof(sql), no, 0, "failed");
 		fn_do(A, "SELECT norn.job_poke(%lld)", (long long)no);
 		ck_assert_int_eq(fn_claim(A, 1, 60000, &c), 1);
 		fn_load(A, &c);
 		fn_do(A, "BEGIN");
 		ck_assert(fn_guard(A, &c, "failed"));
-		fn_do(A, "SELECT norn.sched_end_jobs(ARRAY[%lld]::bigint[])", (long long)no);
 		if (report_first) {
 			fn_do(B, "BEGIN");
 			ck_assert_int_eq(fn_int(B, "%s", sql), 1);
-			fn_send(
-			    A,
-			    "SELECT norn.sched_leave(ARRAY[%lld]::bigint[], ARRAY[%lld]::bigint[], "
-			    "ARRAY[%lld]::bigint[], '{NULL}', '{f}')",
-			    (long long)no, (long long)c.lease_no, (long long)c.poke);
+			fn_send(A, "SELECT norn.sched_end_jobs(ARRAY[%lld]::bigint[])",
+				(long long)no);
 			fn_waits(A);
 			fn_do(B, "COMMIT");
 			ck_assert_str_eq(fn_done(A, NULL), "");
-			fn_do(A, "COMMIT");
 		} else {
-			fn_leave(A, &c, -1, false);
+			fn_do(A, "SELECT norn.sched_end_jobs(ARRAY[%lld]::bigint[])",
+			      (long long)no);
 			fn_send(B, "%s", sql);
 			fn_waits(B);
-			fn_do(A, "COMMIT");
-			ck_assert_str_eq(fn_done(B, NULL), "");
 		}
+		fn_leave(A, &c, -1, false);
+		fn_do(A, "COMMIT");
+		if (!report_first)
+			ck_assert_str_eq(fn_done(B, NULL), "");
 		ck_assert_int_eq(fn_int(A, "SELECT count(*) FROM norn.task_work"), 0);
 		ck_assert_int_eq(fn_int(A, "SELECT count(*) FROM norn.job_work"), 0);
 	}
@@ -369,14 +381,14 @@ START_TEST(a_node_that_was_given_up_cannot_finish_its_run)
 	ck_assert_int_eq(fn_int(B, "SELECT norn.runs_of_dead_nodes('x')"), 0);
 	fn_refused(A, "NR001", "%s", fn_finish_sql(run, lease, "success"));
 	ck_assert_str_eq(
-	    fn_text(A, "SELECT concat_ws(' ', status, final, node_lost) FROM norn.task_party"),
-	    "failed t t");
+	    fn_text(A, "SELECT concat_ws(' ', status, node_lost) FROM norn.task_party_view"),
+	    "failed t");
 	fn_end_task(A, no, 0, 0, "failed", true);
 	fn_start_task(A, no, 0, 1);
 	ck_assert_int_ne(fn_run_claim(A, "n2", &other_lease), run);
 	fn_refused(A, "NR001", "%s", fn_finish_sql(run, lease, "success"));
 	ck_assert_str_eq(fn_text(A, "SELECT string_agg(concat_ws(' ', attempt, status), ', ' ORDER "
-				    "BY attempt) FROM norn.task_party"),
+				    "BY attempt) FROM norn.task_party_view"),
 			 "0 failed, 1 running");
 }
 END_TEST
@@ -394,7 +406,7 @@ START_TEST(a_finish_under_way_and_the_sweep)
 	ck_assert_int_eq(fn_int(B, "SELECT norn.runs_of_dead_nodes('x')"), 0);
 	fn_do(A, "COMMIT");
 	ck_assert_int_eq(fn_int(B, "SELECT norn.runs_of_dead_nodes('x')"), 0);
-	ck_assert_str_eq(fn_text(A, "SELECT status FROM norn.task_party"), "success");
+	ck_assert_str_eq(fn_text(A, "SELECT status FROM norn.task_party_view"), "success");
 
 	/* the sweep is first: the finish waits, and is refused */
 	fn_do(A, "UPDATE norn.node SET seen_at = now()");
@@ -486,7 +498,7 @@ START_TEST(a_rerun_against_a_late_report)
 	fn_refused(A, "NR001", "%s", fn_finish_sql(run, lease, "success"));
 	ck_assert_int_eq(fn_int(A, "%s", fn_finish_sql(new_run, new_lease, "success")), 1);
 	ck_assert_str_eq(
-	    fn_text(A, "SELECT string_agg(status, ' ' ORDER BY attempt) FROM norn.task_party"),
+	    fn_text(A, "SELECT string_agg(status, ' ' ORDER BY attempt) FROM norn.task_party_view"),
 	    "canceled success");
 	ck_assert_str_eq(job_state(no),
 			 fn_text(A, "SELECT 'running ' || version || ' f t' FROM norn.job"));
@@ -549,10 +561,6 @@ START_TEST(ends_and_stops_of_the_same_runs)
 	fn_do(A, "UPDATE norn.party_task SET party_status = 'running', node_id = 'n1'");
 	fn_do(A, "INSERT INTO norn.run_work (run_no, prio, node_id, lease_no) "
 		 "SELECT run_no, run_no, 'n1', 1 FROM norn.party_task");
-	fn_do(A,
-	      "INSERT INTO norn.task_party (job_no, task_no, attempt, party_no) "
-	      "SELECT %lld, task_no, 0, 0 FROM norn.task",
-	      (long long)no);
 	for (int s = 0; s < 4; s++)
 		fn_do(fn_session[s], "SET deadlock_timeout = '50ms'");
 	for (int r = 0; r < ROUNDS; r++) {
@@ -585,7 +593,11 @@ START_TEST(ends_and_stops_of_the_same_runs)
 		ck_assert_str_eq(fn_done(D, NULL), "");
 	}
 	ck_assert_int_eq(fn_int(A, "SELECT count(*) FROM norn.run_work"), 0);
-	ck_assert_int_eq(fn_int(A, "SELECT count(*) FROM norn.task_party WHERE NOT final"), 0);
+	ck_assert_int_eq(
+	    fn_int(A, "SELECT count(*) FROM norn.task_party_view WHERE NOT norn.is_end(status)"),
+	    0);
+	ck_assert_int_eq(fn_int(A, "SELECT count(*) FROM norn.task_work WHERE stage = 'reported'"),
+			 ROUNDS * 4);
 }
 END_TEST
 
