@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "exec/run.h"
+#include "exec/spawner.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct exec {
 	struct event *timer;
 	struct runs runs;
 	struct finish finish;
+	struct spawner *run_spawner, *component_spawner;
 	int n_runs;
 	bool claiming;
 	bool again;
@@ -38,6 +40,11 @@ static void claim(struct exec *x);
 struct finish *exec_finish(struct exec *x)
 {
 	return &x->finish;
+}
+
+struct spawner *exec_spawner(struct exec *x, bool component)
+{
+	return component ? x->component_spawner : x->run_spawner;
 }
 
 void exec_look_for_lost(struct exec *x)
@@ -224,6 +231,8 @@ void exec_start(struct node *n)
 	x->node = n;
 	LIST_INIT(&x->runs);
 	finish_init(&x->finish, n);
+	x->run_spawner = spawner_new(n->conf->norn_run);
+	x->component_spawner = spawner_new(n->conf->norn_component);
 	x->timer = evtimer_new(n->base, on_timer, x);
 	n->exec = x;
 	node_on_wake(n, WAKE_EXEC, on_wake, x);
@@ -299,6 +308,8 @@ void exec_free(struct node *n)
 		run_free(r);
 	}
 	finish_free(&x->finish);
+	spawner_free(x->run_spawner);
+	spawner_free(x->component_spawner);
 	event_free(x->timer);
 	free(x);
 	n->exec = NULL;

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "exec/cgroup.h"
 #include "exec/proc.h"
+#include "exec/spawner.h"
 #include "exec/wire.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -19,8 +20,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define REAP_PAUSE_MS  1 /* between looks for the end of norn-run, without pidfd */
-#define SWEEP_PAUSE_MS 5 /* between rounds against the orphans of a killed norn-run */
+#define REAP_PAUSE_MS  1   /* between looks for the end of norn-run, without pidfd */
+#define SWEEP_PAUSE_MS 5   /* between rounds against the orphans of a killed norn-run */
+#define BIRTH_PAUSE_MS 500 /* until a spawner that has not answered is woken */
 
 /* Names for the messages about a failed start, which comes after the caller's spec is gone. */
 struct names {
@@ -34,12 +36,17 @@ struct launch {
 	void *arg;
 	struct names names;
 	char *cgroup_dir; /* or NULL */
-	pid_t run_pid;    /* norn-run */
-	pid_t pid;        /* the component, 0 until it is started */
+	struct spawner *spawner;
+	char *run_path;
+	int spec_fd;   /* until it is certain that nobody else needs it */
+	pid_t run_pid; /* norn-run; 0 before it is born and after it has been reaped */
+	bool unborn;   /* the spawner was asked for it */
+	pid_t pid;     /* the component, 0 until it is started */
 	int sock;
 	int pidfd; /* -1 on kernels without */
 	struct event *packet, *end, *timer;
-	bool reported; /* result holds what norn-run said at the end */
+	struct wire_command said; /* the last command, when there was one */
+	bool reported;            /* result holds what norn-run said at the end */
 	int run_status;
 	int64_t start_ms;
 	struct cgroup cgroup; /* only while sweeping */
@@ -59,6 +66,9 @@ static void launch_free(struct launch *l)
 		(void)close(l->sock);
 	if (l->pidfd >= 0)
 		(void)close(l->pidfd);
+	if (l->spec_fd >= 0)
+		(void)close(l->spec_fd);
+	free(l->run_path);
 	free(l->names.program);
 	free(l->names.cwd);
 	free(l->names.stdout_path);
@@ -127,6 +137,8 @@ static void take_end(struct launch *l, const struct wire_report *r)
 {
 	struct launch_result *out = &l->result;
 
+	if (out->error.code != ERR_OK) /* of a process that was not yet the component */
+		return;
 	out->timed_out = (r->flags & WIRE_TIMED_OUT) != 0;
 	out->stopped = (r->flags & WIRE_STOPPED) != 0;
 	out->oom = (r->flags & WIRE_OOM) != 0;
@@ -143,6 +155,36 @@ static void take_end(struct launch *l, const struct wire_report *r)
 	memcpy(out->stderr_tail, r->tail, r->tail_len);
 	out->stderr_tail_len = r->tail_len;
 	l->reported = true;
+}
+
+static void on_end(evutil_socket_t fd, short what, void *arg);
+
+static int open_pidfd(pid_t pid)
+{
+#ifdef SYS_pidfd_open
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+	return -1;
+#endif
+}
+
+/* norn-run is there, and is our child. Without pidfd its end is looked for when its socket closes.
+ */
+static void take_birth(struct launch *l, pid_t pid)
+{
+	l->run_pid = pid;
+	l->unborn = false;
+	(void)event_del(l->timer);
+	(void)close(l->spec_fd);
+	l->spec_fd = -1;
+	l->pidfd = open_pidfd(pid);
+	if (l->pidfd < 0)
+		return;
+	l->end = event_new(l->base, l->pidfd, EV_READ | EV_PERSIST, on_end, l);
+	if (l->end != NULL && event_add(l->end, NULL) == 0)
+		return;
+	(void)close(l->pidfd);
+	l->pidfd = -1;
 }
 
 static void take_report(struct launch *l, const struct wire_report *r)
@@ -162,8 +204,14 @@ static void take_report(struct launch *l, const struct wire_report *r)
 	case WIRE_EXITED:
 		take_end(l, r);
 		break;
+	case WIRE_BORN:
+		if (l->unborn)
+			take_birth(l, r->pid);
+		break;
 	}
 }
+
+static void not_born(struct launch *l);
 
 static void read_packets(struct launch *l)
 {
@@ -183,7 +231,9 @@ static void read_packets(struct launch *l)
 			take_report(l, &r);
 	}
 	(void)event_del(l->packet); /* its end: norn-run is about to be, or is, gone */
-	if (l->pidfd < 0)
+	if (l->unborn)
+		not_born(l);
+	else if (l->pidfd < 0)
 		again_in(l, REAP_PAUSE_MS);
 }
 
@@ -278,10 +328,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct launch *l = arg;
 
-	if (l->run_pid != 0)
+	if (l->unborn) {
+		spawner_wake(l->spawner);
+		again_in(l, BIRTH_PAUSE_MS);
+	} else if (l->run_pid != 0) {
 		on_run_end(l);
-	else
+	} else {
 		on_lost_timer(l);
+	}
 }
 
 /* ---- start ---- */
@@ -338,7 +392,7 @@ static int write_spec(const struct launch_spec *s, struct err *e)
 }
 
 /* Starts norn-run in a process group of its own, with the two descriptors and no environment. */
-static int spawn_run(const struct launch_spec *s, int sock, int spec_fd, pid_t *pid)
+static int spawn_run(struct launch *l, int sock)
 {
 	char name[] = "norn-run", sock_text[16], spec_text[16], about[64];
 	char *const argv[] = {name, sock_text, spec_text, about, NULL};
@@ -349,8 +403,8 @@ static int spawn_run(const struct launch_spec *s, int sock, int spec_fd, pid_t *
 	int rc;
 
 	(void)snprintf(sock_text, sizeof(sock_text), "%d", sock);
-	(void)snprintf(spec_text, sizeof(spec_text), "%d", spec_fd);
-	(void)snprintf(about, sizeof(about), "%s", s->argv[0]);
+	(void)snprintf(spec_text, sizeof(spec_text), "%d", l->spec_fd);
+	(void)snprintf(about, sizeof(about), "%s", l->names.program);
 	(void)sigemptyset(&none);
 	rc = posix_spawn_file_actions_init(&actions);
 	if (rc != 0)
@@ -363,60 +417,68 @@ static int spawn_run(const struct launch_spec *s, int sock, int spec_fd, pid_t *
 	/* onto itself: takes close-on-exec off, in the child only */
 	rc = posix_spawn_file_actions_adddup2(&actions, sock, sock);
 	if (rc == 0)
-		rc = posix_spawn_file_actions_adddup2(&actions, spec_fd, spec_fd);
+		rc = posix_spawn_file_actions_adddup2(&actions, l->spec_fd, l->spec_fd);
 	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
 	(void)posix_spawnattr_setpgroup(&attr, 0);
 	(void)posix_spawnattr_setsigmask(&attr, &none);
 	if (rc == 0)
-		rc = posix_spawn(pid, s->run_path, &actions, &attr, argv, env);
+		rc = posix_spawn(&l->run_pid, l->run_path, &actions, &attr, argv, env);
 	(void)posix_spawnattr_destroy(&attr);
 	(void)posix_spawn_file_actions_destroy(&actions);
 	return rc;
 }
 
-static bool spawn_pair(struct launch *l, const struct launch_spec *s, struct err *e)
+/* Starts norn-run with a socket of its own. */
+static bool begin(struct launch *l, struct spawner *spawner, struct err *e)
 {
 	int ends[2] = {-1, -1};
-	int spec_fd, rc;
+	int rc = 0;
 
-	spec_fd = write_spec(s, e);
-	if (spec_fd < 0)
-		return false;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-		(void)close(spec_fd);
-		return err_set(e, ERR_TASK_RESOURCE, "cannot start %s: socketpair: %s", s->argv[0],
-			       strerror(errno));
-	}
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+		return err_set(e, ERR_TASK_RESOURCE, "cannot start %s: socketpair: %s",
+			       l->names.program, strerror(errno));
 	l->sock = ends[0];
-	rc = spawn_run(s, ends[1], spec_fd, &l->run_pid);
-	(void)close(spec_fd);
-	(void)close(ends[1]);
-	if (rc != 0)
-		return err_set(e, rc == EAGAIN || rc == ENOMEM ? ERR_TASK_RESOURCE : ERR_CONFIG,
-			       "cannot start the supervisor %s: %s", s->run_path, strerror(rc));
-	return true;
-}
-
-static int open_pidfd(pid_t pid)
-{
-#ifdef SYS_pidfd_open
-	return (int)syscall(SYS_pidfd_open, pid, 0);
-#else
-	return -1;
-#endif
-}
-
-static bool watch(struct launch *l, struct err *e)
-{
 	l->packet = event_new(l->base, l->sock, EV_READ | EV_PERSIST, on_packet, l);
-	l->timer = event_new(l->base, -1, 0, on_timer, l);
-	if (l->pidfd >= 0)
-		l->end = event_new(l->base, l->pidfd, EV_READ | EV_PERSIST, on_end, l);
-	if (l->packet == NULL || l->timer == NULL || event_add(l->packet, NULL) != 0 ||
-	    (l->pidfd >= 0 && (l->end == NULL || event_add(l->end, NULL) != 0)))
+	if (l->packet == NULL || event_add(l->packet, NULL) != 0) {
+		(void)close(ends[1]);
 		return err_set(e, ERR_TASK_RESOURCE, "cannot watch the program %s: %s",
 			       l->names.program, strerror(errno));
-	return true;
+	}
+	l->unborn = spawner != NULL && spawner_send(spawner, ends[1], l->spec_fd);
+	if (l->unborn) {
+		again_in(l, BIRTH_PAUSE_MS);
+	} else {
+		rc = spawn_run(l, ends[1]);
+		if (rc == 0)
+			take_birth(l, l->run_pid);
+	}
+	(void)close(ends[1]);
+	if (rc == 0)
+		return true;
+	l->run_pid = 0;
+	return err_set(e, rc == EAGAIN || rc == ENOMEM ? ERR_TASK_RESOURCE : ERR_CONFIG,
+		       "cannot start the supervisor %s: %s", l->run_path, strerror(rc));
+}
+
+/* The spawner could not fork, or has died before it did: then norn-run is executed. */
+static void not_born(struct launch *l)
+{
+	l->unborn = false;
+	(void)event_del(l->timer);
+	if (l->reported) {
+		finish(l);
+		return;
+	}
+	event_free(l->packet);
+	l->packet = NULL;
+	(void)close(l->sock);
+	l->sock = -1;
+	if (!begin(l, NULL, &l->result.error)) {
+		finish(l);
+		return;
+	}
+	if (l->said.version != 0)
+		(void)send(l->sock, &l->said, sizeof(l->said), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 struct launch *launch_start(struct event_base *base, const struct launch_spec *spec,
@@ -434,25 +496,22 @@ struct launch *launch_start(struct event_base *base, const struct launch_spec *s
 	l->on_exit = on_exit;
 	l->arg = arg;
 	l->sock = l->pidfd = -1;
+	l->spec_fd = write_spec(spec, e);
 	l->result.exit_code = -1;
 	l->start_ms = clock_mono_ms();
 	l->cgroup = (struct cgroup)CGROUP_NONE;
-	if (!spawn_pair(l, spec, e)) {
-		launch_free(l);
-		return NULL;
-	}
 	l->names.program = mem_strdup(spec->argv[0]);
 	l->names.cwd = mem_strdup(spec->cwd != NULL ? spec->cwd : "/");
 	l->names.stdout_path = mem_strdup(spec->stdout_path);
 	l->names.stderr_path = mem_strdup(spec->stderr_path);
 	l->cgroup_dir = mem_strdup(spec->cgroup_dir);
-	l->pidfd = open_pidfd(l->run_pid);
-	if (!watch(l, e)) {
-		/* without its socket norn-run would go on for the grace: end it at once */
-		(void)kill(l->run_pid, SIGKILL);
-		(void)waitpid(l->run_pid, NULL, 0);
-		while (!sweep(l))
-			(void)usleep(SWEEP_PAUSE_MS * 1000);
+	l->run_path = mem_strdup(spec->run_path);
+	l->spawner = spec->spawner;
+	l->timer = l->spec_fd < 0 ? NULL : event_new(base, -1, 0, on_timer, l);
+	if (l->spec_fd >= 0 && l->timer == NULL)
+		(void)err_set(e, ERR_TASK_RESOURCE, "cannot watch the program %s: %s",
+			      spec->argv[0], strerror(errno));
+	if (l->timer == NULL || !begin(l, spec->spawner, e)) {
 		launch_free(l);
 		return NULL;
 	}
@@ -461,18 +520,18 @@ struct launch *launch_start(struct event_base *base, const struct launch_spec *s
 
 static void command(struct launch *l, enum wire_order order, int64_t grace_ms)
 {
-	const struct wire_command c = {
+	l->said = (struct wire_command){
 	    .version = WIRE_VERSION,
 	    .order = order,
 	    .grace_ms = grace_ms > 0 ? grace_ms : 0,
 	};
-
-	if (l->run_pid == 0)
+	if (l->run_pid == 0 && !l->unborn)
 		return;
 	/* a packet that finds no room finds others with the same meaning before it */
-	(void)send(l->sock, &c, sizeof(c), MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)send(l->sock, &l->said, sizeof(l->said), MSG_DONTWAIT | MSG_NOSIGNAL);
 	/* the component may have suspended its supervisor, being of the same user */
-	(void)kill(l->run_pid, SIGCONT);
+	if (l->run_pid != 0)
+		(void)kill(l->run_pid, SIGCONT);
 }
 
 void launch_stop(struct launch *l, int64_t grace_ms)

@@ -19,6 +19,7 @@
 
 struct event_base;
 struct launch;
+struct spawner;
 
 /* Borrowed during launch_start() only. A limit of 0 means no limit; negative values are refused. */
 struct launch_spec {
@@ -35,6 +36,9 @@ struct launch_spec {
 	int64_t memory_max_bytes;        /* memory.max; in force only with a cgroup */
 	int64_t address_space_max_bytes; /* RLIMIT_AS of each process */
 	const char *run_path;            /* the program norn-run */
+	struct spawner
+	    *spawner; /* forks the supervisor, while it can; or NULL. Outlives the launch. */
+	bool own;     /* the spawner's program is argv[0]: it need not be executed */
 	const char *cgroup_dir; /* a delegated cgroup v2 directory to make a child in, or NULL */
 };
 

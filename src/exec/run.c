@@ -318,6 +318,7 @@ static bool start_process(struct run *r, struct err *e)
 	char *errf = mem_printf("%s/stderr", r->log_dir);
 	const char *argv[16];
 	char *env[24];
+	bool builtin = str_starts(r->provider, "norn:");
 	size_t a = add_program(r, argv);
 	size_t v = 0;
 
@@ -353,6 +354,8 @@ static bool start_process(struct run *r, struct err *e)
 	    .max_log_bytes = c->exec_log_mb << 20,
 	    .memory_max_bytes = (int64_t)r->memory_mb << 20,
 	    .run_path = c->norn_run,
+	    .spawner = exec_spawner(r->exec, builtin),
+	    .own = builtin,
 	};
 	r->launch = launch_start(r->node->base, &spec, launched, exited, r, e);
 	for (size_t i = 0; i < v; i++)

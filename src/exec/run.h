@@ -83,6 +83,9 @@ struct finish {
 void finish_init(struct finish *f, struct node *n);
 void finish_free(struct finish *f);
 struct finish *exec_finish(struct exec *x); /* exec.c */
+/* exec.c: what forks supervisors; component: it is norn-component, which need not be executed then.
+ */
+struct spawner *exec_spawner(struct exec *x, bool component);
 /* exec.c: there may be runs of this node in the database that it knows nothing of. */
 void exec_look_for_lost(struct exec *x);
 

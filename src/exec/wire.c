@@ -19,6 +19,7 @@ enum tag {
 	TAG_LOG = 'l',
 	TAG_MEMORY = 'm',
 	TAG_ADDRESS_SPACE = 's',
+	TAG_OWN = 'i',
 	TAG_END = 'z',
 };
 
@@ -75,6 +76,8 @@ size_t wire_spec_encode(const struct launch_spec *s, char *out, size_t size)
 	put_int(&o, TAG_LOG, s->max_log_bytes);
 	put_int(&o, TAG_MEMORY, s->memory_max_bytes);
 	put_int(&o, TAG_ADDRESS_SPACE, s->address_space_max_bytes);
+	if (s->own)
+		put(&o, TAG_OWN, "");
 	put(&o, TAG_END, "");
 	return o.len;
 }
@@ -163,6 +166,8 @@ static const char *take_fields(struct wire_spec *s, char *p, const char *end)
 			s->argv[n_arg++] = p + 1;
 		else if (*p == TAG_ENV)
 			s->env[n_env++] = p + 1;
+		else if (*p == TAG_OWN && p[1] == '\0' && !s->own)
+			s->own = true;
 		else
 			why = take_member(s, *p, p + 1);
 		if (why != NULL)
@@ -219,6 +224,7 @@ static bool report_is_sane(const struct wire_report *r)
 {
 	switch (r->kind) {
 	case WIRE_STARTED:
+	case WIRE_BORN:
 		return r->pid > 0;
 	case WIRE_FAILED:
 		return r->stage > 0 && r->stage < WIRE_STAGE_END && r->errnum >= 0;

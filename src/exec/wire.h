@@ -18,6 +18,7 @@ struct wire_spec {
 	char **argv; /* owned array, at least one argument */
 	char **env;  /* owned array */
 	const char *cwd, *stdout_path, *stderr_path, *cgroup_dir; /* NULL when not given */
+	bool own; /* the component is the supervising program itself, if that is one */
 	int64_t timeout_ms, grace_ms, max_log_bytes, memory_max_bytes, address_space_max_bytes;
 };
 
@@ -27,7 +28,8 @@ size_t wire_spec_encode(const struct launch_spec *s, char *out, size_t size);
 MUST_CHECK bool wire_spec_decode(char *data, size_t len, struct wire_spec *out, const char **why);
 void wire_spec_free(struct wire_spec *s);
 
-enum wire_kind { WIRE_STARTED = 1, WIRE_FAILED, WIRE_EXITED };
+/* BORN comes first, from a supervisor that was forked; after FAILED, EXITED says nothing. */
+enum wire_kind { WIRE_STARTED = 1, WIRE_FAILED, WIRE_EXITED, WIRE_BORN };
 
 /* Where a start failed. */
 enum wire_stage {
@@ -48,7 +50,8 @@ enum {
 	WIRE_FLAGS_ALL = (1u << 3) - 1,
 };
 
-/* norn-run to node. STARTED uses pid, FAILED stage and errnum, EXITED the rest. */
+/* norn-run to node. BORN uses pid, its own, STARTED pid, the component's, FAILED stage and errnum,
+ * EXITED the rest. */
 struct wire_report {
 	uint32_t version;
 	uint32_t kind;

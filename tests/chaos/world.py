@@ -22,7 +22,8 @@ CONF = {
     "peer.timeout_ms": 2500,
 }
 READY_S = 180  # for a node to start or end: a bound, the machine may be slow
-COMPONENT, SUPERVISOR = "norn-component", "norn-run"
+# As ps(1) shows them; by its program, a supervisor of a built-in component cannot be told from the component.
+COMPONENT, SUPERVISOR, SPAWNER = "norn-component", "norn-run", "norn-spawn"
 
 
 class SiteCluster(harness.Cluster):
@@ -113,17 +114,18 @@ class World:
 
     # ---- processes
 
-    def processes(self, name=None, top=None):
+    def processes(self, names=(COMPONENT, SUPERVISOR), top=None):
         """Ids of component processes and supervisors whose directory is below the one of the run, or top, by id."""
         top = os.path.join(top or self.dir, "")
         found = []
         for pid in sorted(int(p) for p in os.listdir("/proc") if p.isdigit()):
             try:
-                exe = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+                with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as f:
+                    name = f.read().rstrip("\n")
                 cwd = os.path.join(os.readlink(f"/proc/{pid}/cwd"), "")
             except OSError:
                 continue
-            if exe in ((name,) if name else (COMPONENT, SUPERVISOR)) and cwd.startswith(top):
+            if name in names and cwd.startswith(top):
                 found.append(pid)
         return found
 
@@ -181,10 +183,10 @@ class World:
             s.locks[k].release()
         return True
 
-    def kill_process(self, site, pick, name):
+    def kill_process(self, site, pick, names):
         # Components of tasks: a node that starts asks the program what it can do, and does not start without an answer.
-        below = ("data", "work") if name == COMPONENT else ()
-        pids = self.processes(name, os.path.join(self.sites[site].dir, *below))
+        below = ("data", "work") if COMPONENT in names else ()
+        pids = self.processes(names, os.path.join(self.sites[site].dir, *below))
         if not pids:
             return False
         try:
@@ -227,9 +229,9 @@ class World:
         elif action.kind == "stop_node":
             hit = self.stop_node(**a)
         elif action.kind == "kill_component":
-            hit = self.kill_process(name=COMPONENT, **a)
+            hit = self.kill_process(names=(COMPONENT,), **a)
         elif action.kind == "kill_supervisor":
-            hit = self.kill_process(name=SUPERVISOR, **a)
+            hit = self.kill_process(names=(SUPERVISOR, SPAWNER), **a)
         elif action.kind == "restart_db_fast":
             hit = self.restart_db(mode="fast", **a)
         elif action.kind == "restart_db_immediate":

@@ -1,8 +1,10 @@
 /*
- * A component that behaves as its first argument says; started by test_exec_launch. Each process of
+ * A component that behaves as its first argument says, and may supervise itself; started by
+ * test_exec_launch. Each process of
  * the modes that fork appends its id, one a line, to the file named by the second argument.
  */
 #include "config.h"
+#include "exec/supervise.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -181,7 +183,7 @@ static void on_term(int sig)
 	told = sig;
 }
 
-int main(int argc, char **argv)
+static int behave(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
 	const char *arg = argc > 2 ? argv[2] : "";
@@ -234,4 +236,11 @@ int main(int argc, char **argv)
 	}
 	(void)fprintf(stderr, "exec_child: unknown mode %s\n", mode);
 	return 96;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], SUPERVISE_SERVE) == 0)
+		return supervise_main(argc, argv, behave);
+	return behave(argc, argv);
 }

@@ -2,6 +2,7 @@
 #include "exec_harness.h"
 #include "base/clock.h"
 #include "exec/proc.h"
+#include "exec/spawner.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -14,6 +15,8 @@
 char ex_dir[64];
 char ex_child[512], ex_norn_run[512], ex_out[96], ex_err[96], ex_pids[96];
 struct event_base *ex_base;
+struct spawner *ex_spawner;
+static bool own; /* the spawner is ex_child */
 static const char *const no_env[] = {NULL};
 
 void ex_on_started(pid_t pid, void *arg)
@@ -59,8 +62,33 @@ void ex_set_up(void)
 	ck_assert_ptr_nonnull(ex_base);
 }
 
+struct spawner *ex_new_spawner(const char *path)
+{
+	struct spawner *s = spawner_new(path);
+
+	for (int64_t end = clock_mono_ms() + EX_PATIENCE_MS; !spawner_serves(s);) {
+		ck_assert_msg(clock_mono_ms() < end, "%s does not serve", path);
+		(void)usleep(1000);
+	}
+	return s;
+}
+
+void ex_set_up_spawner(void)
+{
+	ex_set_up();
+	ex_spawner = ex_new_spawner(ex_norn_run);
+}
+
+void ex_set_up_own(void)
+{
+	ex_set_up();
+	ex_spawner = ex_new_spawner(ex_child);
+	own = true;
+}
+
 void ex_tear_down(void)
 {
+	spawner_free(ex_spawner);
 	event_base_free(ex_base);
 	/* nobody is left for us to reap: no supervisor, no orphan */
 	ck_assert(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
@@ -96,6 +124,8 @@ struct launch_spec ex_spec(const char *const *argv)
 	    .stderr_path = ex_err,
 	    .grace_ms = 2000,
 	    .run_path = ex_norn_run,
+	    .spawner = ex_spawner,
+	    .own = own && argv[0] == ex_child,
 	};
 }
 

@@ -20,6 +20,7 @@ extern char ex_norn_run[512];       /* the program norn-run */
 extern char ex_out[96], ex_err[96]; /* logs in ex_dir */
 extern char ex_pids[96];            /* where exec_child records its processes */
 extern struct event_base *ex_base;
+extern struct spawner *ex_spawner; /* of ex_spec(); NULL: each supervisor is executed */
 
 struct outcome {
 	bool began;
@@ -29,9 +30,14 @@ struct outcome {
 	struct launch_result r;
 };
 
-/* Checked fixture of each test. */
+/* Checked fixture of each test. Supervisors are executed, or forked by norn-run, or by exec_child,
+ * which is then forked as a component too. */
 void ex_set_up(void);
+void ex_set_up_spawner(void);
+void ex_set_up_own(void);
 void ex_tear_down(void); /* also fails when a child of the test is left */
+
+struct spawner *ex_new_spawner(const char *path); /* one that serves */
 
 launch_started_cb ex_on_started; /* arg is a struct outcome */
 launch_exit_cb ex_on_exit;

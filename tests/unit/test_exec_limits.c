@@ -238,6 +238,7 @@ START_TEST(refused_at_once)
 	ck_assert_int_eq(e.code, ERR_CONFIG);
 	ck_assert_ptr_nonnull(strstr(e.msg, "/nowhere/norn-run"));
 	s.run_path = "/bin/true"; /* not a supervisor at all */
+	s.spawner = NULL;
 	ex_run(&s, &o);
 	ck_assert(!o.r.started);
 	ck_assert_int_eq(o.r.error.code, ERR_INTERNAL);
@@ -351,12 +352,11 @@ START_TEST(cgroup_is_used)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *suite, const char *name, void (*set_up)(void))
 {
-	Suite *suite = suite_create("exec_limits");
-	TCase *t = tcase_create("processes");
+	TCase *t = tcase_create(name);
 
-	tcase_add_checked_fixture(t, ex_set_up, ex_tear_down);
+	tcase_add_checked_fixture(t, set_up, ex_tear_down);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, log_is_capped);
 	tcase_add_test(t, log_is_complete);
@@ -373,5 +373,14 @@ int main(void)
 	tcase_add_test(t, cgroup_is_absent);
 	tcase_add_test(t, cgroup_is_used);
 	suite_add_tcase(suite, t);
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("exec_limits");
+
+	add_tests(suite, "executed", ex_set_up);
+	add_tests(suite, "forked", ex_set_up_spawner);
+	add_tests(suite, "component forked too", ex_set_up_own);
 	return ex_run_suite(suite);
 }

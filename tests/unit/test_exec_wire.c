@@ -26,6 +26,7 @@ static const struct launch_spec spec_in = {
     .max_log_bytes = 3,
     .memory_max_bytes = 4,
     .address_space_max_bytes = 5,
+    .own = true,
 };
 
 /* A copy of exactly len bytes, so that a sanitizer sees every read beyond it. */
@@ -64,6 +65,7 @@ START_TEST(spec_round_trip)
 	ck_assert_int_eq(s.max_log_bytes, 3);
 	ck_assert_int_eq(s.memory_max_bytes, 4);
 	ck_assert_int_eq(s.address_space_max_bytes, 5);
+	ck_assert(s.own);
 	wire_spec_free(&s);
 	free(data);
 }
@@ -84,6 +86,7 @@ START_TEST(spec_minimal)
 	ck_assert_ptr_null(s.stdout_path);
 	ck_assert_ptr_null(s.env[0]);
 	ck_assert_int_eq(s.timeout_ms, 0);
+	ck_assert(!s.own);
 	wire_spec_free(&s);
 }
 END_TEST
@@ -134,6 +137,8 @@ START_TEST(spec_hostile)
 	    {BYTES("v1\0ax\0t+1\0z")},    /* sign */
 	    {BYTES("v1\0ax\0t1x\0z")},    /* trailing text */
 	    {BYTES("v1\0ax\0t\0z")},      /* empty */
+	    {BYTES("v1\0ax\0i1\0z")},     /* a flag with a value */
+	    {BYTES("v1\0ax\0i\0i\0z")},   /* twice */
 	    {BYTES("v1\0ax\0q1\0z")},     /* unknown */
 	    {BYTES("v1\0ax\0\0z")},       /* empty field */
 	    {BYTES("v1\0ax\0v1\0z")},     /* version again */
@@ -155,7 +160,7 @@ static struct wire_report good_report(uint32_t kind)
 {
 	struct wire_report r = {.version = WIRE_VERSION, .kind = kind};
 
-	if (kind == WIRE_STARTED)
+	if (kind == WIRE_STARTED || kind == WIRE_BORN)
 		r.pid = 1;
 	if (kind == WIRE_FAILED)
 		r.stage = WIRE_AT_EXEC;
@@ -178,7 +183,7 @@ static bool decodes(const struct wire_report *r, size_t len)
 
 START_TEST(report_lengths)
 {
-	for (uint32_t kind = WIRE_STARTED; kind <= WIRE_EXITED; kind++) {
+	for (uint32_t kind = WIRE_STARTED; kind <= WIRE_BORN; kind++) {
 		struct wire_report r = good_report(kind), out;
 		size_t size = wire_report_size(&r);
 
@@ -202,7 +207,8 @@ START_TEST(report_hostile)
 	} while (0)
 
 	BAD(0, r.pid = 1);
-	BAD(4, r.pid = 1);
+	BAD(5, r.pid = 1);
+	BAD(WIRE_BORN, r.pid = 0);
 	BAD(WIRE_STARTED, r.version = 2);
 	BAD(WIRE_STARTED, r.pid = 0);
 	BAD(WIRE_STARTED, r.pid = -1);
