@@ -238,8 +238,8 @@ DECLARE
     v_tasks integer[];
     v_bad text;
 BEGIN
-    SELECT job_no INTO v_no FROM norn.job WHERE job_id = p_job_id;
-    IF NOT FOUND OR NOT norn.mine(v_no) THEN
+    SELECT job_no INTO v_no FROM norn.job WHERE job_id = p_job_id AND xmin = pg_current_xact_id()::xid;
+    IF NOT FOUND THEN
         RETURN;
     END IF;
     SELECT array_agg(task_no) INTO v_tasks FROM norn.task
