@@ -126,13 +126,13 @@ BEGIN
       FROM norn.job_party p WHERE p.job_no = p_job_no;
 END $$;
 
--- A poke for several, locked in the order of their numbers so that two callers cannot deadlock.
+-- A poke for several, taken in the order of their numbers so that two callers cannot deadlock.
 CREATE FUNCTION norn.jobs_poke(nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE norn.job_work w SET poke = w.poke + 1,
            due_at = CASE WHEN w.lease_until > now() THEN w.due_at ELSE LEAST(w.due_at, norn.due_now(w.prio)) END
-      FROM (SELECT x.job_no FROM norn.job_work x WHERE x.job_no = ANY (nos) ORDER BY x.job_no FOR UPDATE) l
-     WHERE w.job_no = ANY (ARRAY[l.job_no]);
+      FROM (SELECT DISTINCT n.no FROM unnest(nos) AS n(no) ORDER BY 1 OFFSET 0) l
+     WHERE w.job_no = ANY (ARRAY[l.no]);
 END $$;
 
 -- After a poke: a report that came behind the end of its job leaves nothing behind.

@@ -244,7 +244,10 @@ END $$;
 -- The first in the queue of the blocked jobs that fit into p_cores and p_memory and are not in p_but. One look into
 -- the index for each number of cores that anybody waits for.
 CREATE FUNCTION norn.resource_next(p_cores bigint, p_memory_mb bigint, p_local_only boolean, p_but bigint[])
-RETURNS norn.job_work LANGUAGE sql AS $$
+RETURNS norn.job_work LANGUAGE plpgsql AS $$
+DECLARE
+    v_next norn.job_work;
+BEGIN
     WITH RECURSIVE need AS (
         (SELECT w.need_cores AS n FROM norn.job_work w
           WHERE w.blocked AND (w.need_cores > 0 OR w.need_memory_mb > 0) ORDER BY w.need_cores LIMIT 1)
@@ -257,14 +260,16 @@ RETURNS norn.job_work LANGUAGE sql AS $$
         SELECT w.prio FROM norn.job_work w
          WHERE w.blocked AND w.local_only AND (w.need_cores > 0 OR w.need_memory_mb > 0) AND w.job_no <> ALL (p_but)
          ORDER BY w.prio LIMIT 1)
-    SELECT x.* FROM need CROSS JOIN LATERAL (
+    SELECT x.* INTO v_next FROM need CROSS JOIN LATERAL (
            SELECT w.* FROM norn.job_work w
             WHERE w.blocked AND (w.need_cores > 0 OR w.need_memory_mb > 0) AND w.need_cores >= need.n
               AND w.need_memory_mb <= p_memory_mb AND (w.local_only OR NOT p_local_only) AND w.job_no <> ALL (p_but)
             ORDER BY w.need_cores, w.prio LIMIT 1) x
      WHERE need.n <= p_cores AND x.need_cores <= p_cores
        AND x.prio <= COALESCE((SELECT prio FROM oldest) + norn.overtake_ms(), x.prio)
-     ORDER BY x.prio LIMIT 1 $$;
+     ORDER BY x.prio LIMIT 1;
+    RETURN v_next;
+END $$;
 
 -- Wakes the jobs that fit into what is free, the first in the queue first and none behind a large one that has waited
 -- too long; also those of other sites. Runs in a scheduler's claim. Returns how many of this site were woken.
@@ -542,7 +547,6 @@ RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_job_nos bigint[];
     v_task_nos integer[];
-    v_jobs bigint[];
     v_away bigint[];
 BEGIN
     SELECT array_agg(j.job_no) FILTER (WHERE j.job_no IS NOT NULL),
@@ -557,9 +561,8 @@ BEGIN
         SELECT DISTINCT a.job_no, a.task_no, 'reported'::norn.task_stage
           FROM unnest(v_job_nos, v_task_nos) AS a(job_no, task_no) ORDER BY 1, 2
             ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq'), stage = 'reported';
-        SELECT array_agg(DISTINCT a.job_no ORDER BY a.job_no) INTO v_jobs FROM unnest(v_job_nos) AS a(job_no);
-        PERFORM norn.jobs_poke(v_jobs);
-        PERFORM norn.task_work_tidy(v_jobs);
+        PERFORM norn.jobs_poke(v_job_nos);
+        PERFORM norn.task_work_tidy(v_job_nos);
     END IF;
     IF v_away IS NULL THEN
         RETURN;
@@ -626,10 +629,11 @@ RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_runs bigint[];
 BEGIN
-    PERFORM 1 FROM norn.run_work WHERE run_no = ANY (p_run_nos) ORDER BY run_no FOR UPDATE;
+    -- in the order of their numbers, as whoever takes several does
     WITH gone AS (
-        DELETE FROM norn.run_work w USING unnest(p_run_nos, p_lease_nos) AS a(run_no, lease_no)
-         WHERE w.run_no = a.run_no AND w.lease_no = a.lease_no
+        DELETE FROM norn.run_work w
+         USING (SELECT * FROM unnest(p_run_nos, p_lease_nos) AS u(run_no, lease_no) ORDER BY 1 OFFSET 0) a
+         WHERE w.run_no = ANY (ARRAY[a.run_no]) AND w.lease_no = a.lease_no
         RETURNING w.run_no)
     SELECT array_agg(run_no) INTO v_runs FROM gone;
     IF v_runs IS NULL THEN

@@ -532,28 +532,28 @@ END $$;
 CREATE FUNCTION norn.sched_leave(p_job_nos bigint[], p_lease_nos bigint[], p_pokes bigint[], p_due_ms bigint[],
         p_blocked boolean[]) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 DECLARE
-    v_mine bigint[] := norn.mine_of(p_job_nos);
     v_ended bigint[];
+    v_blocked bigint[];
 BEGIN
-    PERFORM 1 FROM norn.job_work w
-      WHERE (w.job_no, w.lease_no) IN (SELECT a.job_no, a.lease_no FROM unnest(p_job_nos, p_lease_nos) AS a(job_no, lease_no))
-      ORDER BY w.job_no FOR UPDATE;
-    WITH gone AS (
-        DELETE FROM norn.job_work w USING norn.job j
-         WHERE w.job_no = ANY (v_mine) AND j.job_no = w.job_no AND norn.is_end(j.status)
-        RETURNING w.job_no)
-    SELECT array_agg(job_no) INTO v_ended FROM gone;
+    SELECT array_agg(l.job_no) INTO v_blocked
+      FROM (SELECT w.job_no, w.blocked
+              FROM (SELECT * FROM unnest(p_job_nos, p_lease_nos) AS a(job_no, lease_no) ORDER BY 1 OFFSET 0) a
+             CROSS JOIN LATERAL (SELECT w.job_no, w.blocked FROM norn.job_work w
+                                  WHERE w.job_no = a.job_no AND w.lease_no = a.lease_no FOR UPDATE OFFSET 0) w) l
+     WHERE l.blocked;
+    SELECT array_agg(j.job_no) INTO v_ended FROM norn.job j
+     WHERE j.job_no = ANY (p_job_nos) AND norn.is_end(j.status) AND j.xmin = pg_current_xact_id()::xid;
     IF v_ended IS NOT NULL THEN
+        DELETE FROM norn.job_work WHERE job_no = ANY (v_ended);
         DELETE FROM norn.task_work WHERE job_no = ANY (v_ended); -- of reports that came just now
     END IF;
-    -- One that waits no longer, since it was suspended, may have held up others.
-    INSERT INTO norn.resource_freed (party_id, brief)
-    SELECT j.scheduler_party_id, true
-      FROM unnest(p_job_nos, p_lease_nos, p_blocked) AS u(job_no, lease_no, blocked)
-     CROSS JOIN LATERAL (SELECT w.blocked FROM norn.job_work w
-                          WHERE w.job_no = u.job_no AND w.lease_no = u.lease_no OFFSET 0) w
-     CROSS JOIN LATERAL (SELECT j.scheduler_party_id, j.suspended FROM norn.job j WHERE j.job_no = u.job_no OFFSET 0) j
-     WHERE w.blocked AND NOT u.blocked AND j.suspended LIMIT 1;
+    IF v_blocked IS NOT NULL THEN
+        -- One that waits no longer, since it was suspended, may have held up others.
+        INSERT INTO norn.resource_freed (party_id, brief)
+        SELECT j.scheduler_party_id, true
+          FROM unnest(p_job_nos, p_blocked) AS u(job_no, blocked) JOIN norn.job j USING (job_no)
+         WHERE u.job_no = ANY (v_blocked) AND NOT u.blocked AND j.suspended LIMIT 1;
+    END IF;
     RETURN QUERY
         WITH left_now AS (
             UPDATE norn.job_work w

@@ -38,8 +38,10 @@ SELECT job_no, party_no, create_state, reserve_state, cores, local
   FROM norn.job_party WHERE job_no = ANY ($1::bigint[]) ORDER BY job_no, party_no;
 
 -- name: sched_load_tasks
--- what needs attention, and the waiting children of what runs; $2: at most as many of a job that were reported, and as
--- many that were not: those that wait for cores must not hide the ends that free them
+-- What needs attention, and the waiting children of what runs. $2: at most as many of a job that were reported, and as
+-- many that were not: those that wait for cores must not hide the ends that free them. ended: the parents among the
+-- reported; reports: [party_no, status, node_lost, exit_code] of what was reported. (OFFSET 0 keeps the joins in the
+-- order in which they stand: a plan made while a table was empty must not start there.)
 WITH a AS MATERIALIZED (
     SELECT n.job_no, w.task_no, w.mark, w.stage
       FROM unnest($1::bigint[]) AS n(job_no)
@@ -50,10 +52,11 @@ WITH a AS MATERIALIZED (
            (SELECT x.task_no, x.mark, x.stage FROM norn.task_work x WHERE x.stage = 'ready' AND x.job_no = n.job_no
              ORDER BY x.task_no LIMIT $2)) w),
 x AS (
-    SELECT u.job_no, u.task_no, max(u.mark) AS mark
-      FROM (SELECT job_no, task_no, mark FROM a
+    SELECT u.job_no, u.task_no, max(u.mark) AS mark, bool_or(u.reported) AS reported,
+           json_agg(u.parent_no) FILTER (WHERE u.parent_no IS NOT NULL) AS ended
+      FROM (SELECT job_no, task_no, mark, stage = 'reported' AS reported, NULL::integer AS parent_no FROM a
             UNION ALL
-            SELECT e.job_no, e.child_no, NULL
+            SELECT e.job_no, e.child_no, NULL, false, a.task_no
               FROM a
              CROSS JOIN LATERAL (SELECT (t.status = 'running') AS runs FROM norn.task t
                                   WHERE t.job_no = a.job_no AND t.task_no = a.task_no OFFSET 0) t
@@ -62,7 +65,7 @@ x AS (
              WHERE a.stage = 'reported' AND t.runs
             UNION ALL
             -- a stop or a deadline needs every running task
-            SELECT j.job_no, w.task_no, NULL
+            SELECT j.job_no, w.task_no, NULL, false, NULL
               FROM norn.job j
              CROSS JOIN LATERAL (SELECT w.task_no FROM norn.task_work w
                                   WHERE w.stage IN ('running', 'reported') AND w.job_no = j.job_no OFFSET 0) w
@@ -70,33 +73,14 @@ x AS (
                AND (j.stop_status IS NOT NULL OR j.deadline_at < now() + interval '1 ms')) u
      GROUP BY 1, 2)
 SELECT t.job_no, t.task_no, x.mark, t.status, t.attempt, t.deps_left, t.retries_left, t.rescues,
-       norn.ms(t.retry_at) AS retry_at_ms, array_to_json(t.parties) AS parties, array_to_json(t.cores) AS cores
+       norn.ms(t.retry_at) AS retry_at_ms, array_to_json(t.parties) AS parties, array_to_json(t.cores) AS cores, x.ended,
+       CASE WHEN x.reported AND t.status = 'running' THEN (
+            SELECT json_agg(json_build_array(r.party_no, r.status, r.node_lost, r.exit_code))
+              FROM norn.job j
+             CROSS JOIN LATERAL norn.task_reports(t.job_no, j.job_id, t.task_no, t.task_name, t.attempt) r
+             WHERE j.job_no = t.job_no) END AS reports
   FROM x CROSS JOIN LATERAL (SELECT * FROM norn.task t WHERE t.job_no = x.job_no AND t.task_no = x.task_no OFFSET 0) t
  ORDER BY x.job_no, x.task_no;
-
--- name: sched_load_edges
--- (OFFSET 0 keeps the joins in the order in which they stand: a plan made while a table was empty must not start there)
-SELECT e.job_no, e.parent_no, e.child_no
-  FROM unnest($1::bigint[]) AS n(job_no)
- CROSS JOIN LATERAL (SELECT w.task_no FROM norn.task_work w WHERE w.stage = 'reported' AND w.job_no = n.job_no OFFSET 0) w
- CROSS JOIN LATERAL (SELECT (t.status = 'running') AS runs FROM norn.task t
-                      WHERE t.job_no = n.job_no AND t.task_no = w.task_no OFFSET 0) t
- CROSS JOIN LATERAL (SELECT e.job_no, e.parent_no, e.child_no FROM norn.task_edge e
-                      WHERE e.job_no = n.job_no AND e.parent_no = w.task_no OFFSET 0) e
- WHERE t.runs;
-
--- name: sched_load_runs
--- what the parties of running tasks have said, where at least one has ended
-SELECT n.job_no, w.task_no, x.party_no, x.status, x.node_lost, x.exit_code
-  FROM unnest($1::bigint[]) AS n(job_no)
- CROSS JOIN LATERAL (SELECT j.job_id FROM norn.job j WHERE j.job_no = n.job_no OFFSET 0) j
- CROSS JOIN LATERAL (SELECT w.task_no FROM norn.task_work w WHERE w.stage = 'reported' AND w.job_no = n.job_no OFFSET 0) w
- CROSS JOIN LATERAL (SELECT t.task_name, t.attempt, (t.status = 'running') AS runs FROM norn.task t
-                      WHERE t.job_no = n.job_no AND t.task_no = w.task_no OFFSET 0) t
- CROSS JOIN LATERAL (SELECT x.party_no, x.status, x.node_lost, x.exit_code
-                       FROM norn.task_reports(n.job_no, j.job_id, w.task_no, t.task_name, t.attempt) x OFFSET 0) x
- WHERE t.runs
- ORDER BY 1, 2, 3;
 
 -- name: sched_load_used
 -- cores in use by running tasks, a row a task and party

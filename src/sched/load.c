@@ -10,7 +10,7 @@
 	500 /* of one job, of those reported and of those ready; the rest wait for the next cycle  \
 	     */
 
-enum { L_JOBS, L_PARTIES, L_TASKS, L_EDGES, L_RUNS, L_USED };
+enum { L_JOBS, L_PARTIES, L_TASKS, L_USED };
 
 static int by_job_no(const void *a, const void *b)
 {
@@ -65,9 +65,10 @@ void cycle_free(struct cycle *c)
 void cycle_load_batch(const struct cycle *c, struct db_batch *b)
 {
 	static const enum db_stmt stmts[] = {
-	    [L_JOBS] = Q_SCHED_LOAD_JOBS,   [L_PARTIES] = Q_SCHED_LOAD_PARTIES,
-	    [L_TASKS] = Q_SCHED_LOAD_TASKS, [L_EDGES] = Q_SCHED_LOAD_EDGES,
-	    [L_RUNS] = Q_SCHED_LOAD_RUNS,   [L_USED] = Q_SCHED_LOAD_USED,
+	    [L_JOBS] = Q_SCHED_LOAD_JOBS,
+	    [L_PARTIES] = Q_SCHED_LOAD_PARTIES,
+	    [L_TASKS] = Q_SCHED_LOAD_TASKS,
+	    [L_USED] = Q_SCHED_LOAD_USED,
 	};
 
 	for (size_t s = 0; s < ARRAY_LEN(stmts); s++) {
@@ -268,42 +269,70 @@ static void load_tasks(struct cycle *c, const struct db_result *r)
 	}
 }
 
-static void load_edges(struct cycle *c, const struct db_result *r)
+static void add_edge(struct cycle_job *j, const struct plan_task *parent,
+		     const struct plan_task *child)
 {
-	for (int i = 0; i < db_rows(r, L_EDGES); i++) {
-		struct cycle_job *j = find_job(c, db_get_int(r, L_EDGES, i, "job_no"));
-		if (j == NULL)
-			continue;
-		struct plan_task *p = find_task(j, (int)db_get_int(r, L_EDGES, i, "parent_no"));
-		struct plan_task *k = find_task(j, (int)db_get_int(r, L_EDGES, i, "child_no"));
-		if (p == NULL || k == NULL)
-			continue;
-		int n = j->plan.n_edges++;
-		if ((n & (n + 1)) == 0) /* at 0, 1, 3, 7 ...: the next power of two */
-			j->plan.edges =
-			    mem_resize(j->plan.edges, (size_t)(n + 1) * 2, sizeof(*j->plan.edges));
-		j->plan.edges[n] = (struct plan_edge){.parent = (int)(p - j->plan.tasks),
-						      .child = (int)(k - j->plan.tasks)};
-	}
+	int n = j->plan.n_edges++;
+
+	if ((n & (n + 1)) == 0) /* at 0, 1, 3, 7 ...: the next power of two */
+		j->plan.edges =
+		    mem_resize(j->plan.edges, (size_t)(n + 1) * 2, sizeof(*j->plan.edges));
+	j->plan.edges[n] = (struct plan_edge){.parent = (int)(parent - j->plan.tasks),
+					      .child = (int)(child - j->plan.tasks)};
 }
 
-static void load_runs(struct cycle *c, const struct node_conf *conf, const struct db_result *r)
+static void load_edges(struct cycle_job *j, const struct plan_task *t, const struct db_result *r,
+		       int row)
 {
-	for (int i = 0; i < db_rows(r, L_RUNS); i++) {
-		struct cycle_job *j = find_job(c, db_get_int(r, L_RUNS, i, "job_no"));
-		struct plan_task *t =
-		    j == NULL ? NULL : find_task(j, (int)db_get_int(r, L_RUNS, i, "task_no"));
-		if (t == NULL)
-			continue;
-		int party = (int)db_get_int(r, L_RUNS, i, "party_no");
+	json_t *ended = db_get_json(r, L_TASKS, row, "ended");
+	size_t i;
+	json_t *no;
+
+	json_array_foreach (ended, i, no) {
+		const struct plan_task *p = find_task(j, (int)json_integer_value(no));
+		if (p != NULL)
+			add_edge(j, p, t);
+	}
+	json_decref(ended);
+}
+
+static void load_reports(struct plan_task *t, const struct node_conf *conf,
+			 const struct db_result *r, int row)
+{
+	json_t *reports = db_get_json(r, L_TASKS, row, "reports");
+	size_t i;
+	json_t *said;
+
+	json_array_foreach (reports, i, said) {
+		int party = (int)json_integer_value(json_array_get(said, 0));
 		for (int k = 0; k < t->n_parties; k++) {
 			if (t->parties[k].party != party)
 				continue;
-			t->parties[k].status = parse_status(db_get(r, L_RUNS, i, "status"));
-			t->parties[k].node_lost = db_get_bool(r, L_RUNS, i, "node_lost");
+			t->parties[k].status =
+			    parse_status(json_string_value(json_array_get(said, 1)));
+			t->parties[k].node_lost = json_is_true(json_array_get(said, 2));
 			t->parties[k].no_retry =
-			    node_conf_no_retry(conf, db_get_int(r, L_RUNS, i, "exit_code"));
+			    node_conf_no_retry(conf, json_integer_value(json_array_get(said, 3)));
 		}
+	}
+	json_decref(reports);
+}
+
+/* What joins the tasks, when all are there. */
+static void load_ends(struct cycle *c, const struct node_conf *conf, const struct db_result *r)
+{
+	for (int i = 0; i < db_rows(r, L_TASKS); i++) {
+		bool child = !db_is_null(r, L_TASKS, i, "ended");
+		bool reported = !db_is_null(r, L_TASKS, i, "reports");
+		struct cycle_job *j =
+		    !child && !reported ? NULL : find_job(c, db_get_int(r, L_TASKS, i, "job_no"));
+		if (j == NULL)
+			continue;
+		struct plan_task *t = find_task(j, (int)db_get_int(r, L_TASKS, i, "task_no"));
+		if (child && t != NULL)
+			load_edges(j, t, r, i);
+		if (reported && t != NULL)
+			load_reports(t, conf, r, i);
 	}
 }
 
@@ -324,7 +353,6 @@ void cycle_loaded(struct cycle *c, const struct node_conf *conf, const struct db
 	load_jobs(c, r);
 	load_parties(c, r);
 	load_tasks(c, r);
-	load_edges(c, r);
-	load_runs(c, conf, r);
+	load_ends(c, conf, r);
 	load_used(c, r);
 }
