@@ -35,14 +35,17 @@ struct spawner *spawner_new(const char *path)
 	return s;
 }
 
-/* An environment of room, and the options of sanitizers, which are read only as a program starts.
- * env holds n + 1 entries, the others point into our own environment. */
+/* An environment of room, an order to bind all functions before the first fork, and the options of
+ * sanitizers, which are read only as a program starts. env holds n + 1 entries, the others point
+ * into our own environment. */
 static void make_env(char **env, size_t n, char *room)
 {
 	static const char *const names[] = {"ASAN_OPTIONS=", "LSAN_OPTIONS=", "UBSAN_OPTIONS="};
-	size_t k = 1;
+	static char bind_now[] = "LD_BIND_NOW=1";
+	size_t k = 2;
 
 	env[0] = room;
+	env[1] = bind_now;
 	for (char **v = environ; v != NULL && *v != NULL; v++) {
 		for (size_t i = 0; i < ARRAY_LEN(names) && k < n; i++) {
 			if (strncmp(*v, names[i], strlen(names[i])) == 0)
@@ -57,7 +60,7 @@ static int execute(struct spawner *s, int sock)
 	char serve_text[] = SUPERVISE_SERVE, fd_text[16];
 	char more_args[ARGS_BYTES], more_env[ENV_BYTES] = "ROOM=";
 	char *const argv[] = {s->path, serve_text, fd_text, more_args, NULL};
-	char *env[5];
+	char *env[6];
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t none;
