@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Members that are sorted where they stand, without a call for each comparison. */
+#define FEW_MEMBERS 12
+
 static void dump_string(const char *s, size_t len, struct buf *out)
 {
 	size_t start = 0;
@@ -63,33 +66,72 @@ static void dump_real(double v, struct buf *out)
 		buf_adds(out, ".0"); /* stays a real when read back */
 }
 
+static void dump_integer(json_int_t v, struct buf *out)
+{
+	char digits[24];
+	size_t at = sizeof(digits);
+	bool negative = v < 0;
+	/* the smallest has no positive counterpart of its own type */
+	unsigned long long left = negative ? 0ULL - (unsigned long long)v : (unsigned long long)v;
+
+	do {
+		digits[--at] = (char)('0' + left % 10);
+		left /= 10;
+	} while (left > 0);
+	if (negative)
+		digits[--at] = '-';
+	buf_add(out, digits + at, sizeof(digits) - at);
+}
+
+struct member {
+	const char *key;
+	const json_t *value;
+};
+
 static int by_name(const void *a, const void *b)
 {
-	const char *const *x = a, *const *y = b;
+	const struct member *x = a, *y = b;
 
-	return strcmp(*x, *y);
+	return strcmp(x->key, y->key);
+}
+
+static void sort_few(struct member *list, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		struct member m = list[i];
+		size_t k = i;
+
+		for (; k > 0 && strcmp(list[k - 1].key, m.key) > 0; k--)
+			list[k] = list[k - 1];
+		list[k] = m;
+	}
 }
 
 static void dump_object(const json_t *v, struct buf *out)
 {
 	size_t n = json_object_size(v), i = 0;
-	const char **keys = mem_array(n, sizeof(*keys));
+	struct member few[FEW_MEMBERS];
+	struct member *list = n <= FEW_MEMBERS ? few : mem_array(n, sizeof(*list));
 	/* jansson's iteration takes a non-const value, though it changes nothing. */
 	json_t *obj = (json_t *)(uintptr_t)v;
 
 	for (void *it = json_object_iter(obj); it != NULL; it = json_object_iter_next(obj, it))
-		keys[i++] = json_object_iter_key(it);
-	qsort(keys, n, sizeof(*keys), by_name);
+		list[i++] = (struct member){json_object_iter_key(it), json_object_iter_value(it)};
+	if (list == few)
+		sort_few(list, n);
+	else
+		qsort(list, n, sizeof(*list), by_name);
 	buf_addc(out, '{');
 	for (i = 0; i < n; i++) {
 		if (i > 0)
 			buf_addc(out, ',');
-		dump_string(keys[i], strlen(keys[i]), out);
+		dump_string(list[i].key, strlen(list[i].key), out);
 		buf_addc(out, ':');
-		js_dump(json_object_get(v, keys[i]), out);
+		js_dump(list[i].value, out);
 	}
 	buf_addc(out, '}');
-	free(keys);
+	if (list != few)
+		free(list);
 }
 
 void js_dump(const json_t *v, struct buf *out)
@@ -111,7 +153,7 @@ void js_dump(const json_t *v, struct buf *out)
 		dump_string(json_string_value(v), json_string_length(v), out);
 		break;
 	case JSON_INTEGER:
-		buf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+		dump_integer(json_integer_value(v), out);
 		break;
 	case JSON_REAL:
 		dump_real(json_real_value(v), out);

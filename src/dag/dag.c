@@ -103,26 +103,31 @@ static bool compile(struct dag_full *f, const struct dag_defaults *def, struct e
 	       dag_check_inheritance(f, e);
 }
 
-struct dag *dag_compile(const json_t *root, const struct dag_defaults *def, struct err *e)
+struct dag *dag_compile_own(json_t *root, const struct dag_defaults *def, struct err *e)
 {
 	static const struct dag_defaults plain = {
 	    NULL, DEFAULT_CORES, DEFAULT_CORES, 259200, DEFAULT_PARTITIONS, 0, "norn:*@local"};
 	struct dag_full *f = mem_zalloc(sizeof(*f));
-	/* jansson's iteration takes a non-const tree, but does not change it. */
-	json_t *tree = (json_t *)(uintptr_t)root;
 	size_t nodes = 0;
 
 	f->task_index = map_new();
 	f->party_index = map_new();
-	if (!check_tree(tree, DAG_TREE_DEPTH_MAX, &nodes, e))
-		goto fail;
-	f->pub.root = json_deep_copy(tree);
-	if (!compile(f, def ? def : &plain, e))
-		goto fail;
-	return &f->pub;
-fail:
+	f->pub.root = root;
+	if (check_tree(root, DAG_TREE_DEPTH_MAX, &nodes, e) && compile(f, def ? def : &plain, e))
+		return &f->pub;
 	dag_free(&f->pub);
 	return NULL;
+}
+
+struct dag *dag_compile(const json_t *root, const struct dag_defaults *def, struct err *e)
+{
+	/* jansson's iteration takes a non-const tree, but does not change it. */
+	json_t *tree = (json_t *)(uintptr_t)root;
+	size_t nodes = 0;
+
+	if (!check_tree(tree, DAG_TREE_DEPTH_MAX, &nodes, e))
+		return NULL;
+	return dag_compile_own(json_deep_copy(tree), def, e);
 }
 
 void dag_free(struct dag *d)

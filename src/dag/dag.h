@@ -81,6 +81,9 @@ struct dag_defaults {
  * DAG, bad names, numbers out of range. */
 MUST_CHECK struct dag *dag_compile(const json_t *root, const struct dag_defaults *def,
 				   struct err *e);
+/* The same without the copy: root is taken over, also after a failure, and is changed, so nothing
+ * of it may be read elsewhere meanwhile. */
+MUST_CHECK struct dag *dag_compile_own(json_t *root, const struct dag_defaults *def, struct err *e);
 void dag_free(struct dag *d);
 int dag_find_task(const struct dag *d, const char *name);                    /* -1 */
 int dag_find_party(const struct dag *d, enum dag_role role, const char *id); /* -1 */

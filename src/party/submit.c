@@ -37,7 +37,6 @@ struct submit {
 	bool plan;
 	json_t *plan_answer;
 	bool as_scheduler;
-	json_t *root;
 	struct dag *dag;
 	json_t *providers;
 	json_t *routes;
@@ -56,7 +55,6 @@ static void submit_free(struct submit *s)
 	if (s->timer != NULL)
 		event_free(s->timer);
 	dag_free(s->dag);
-	json_decref(s->root);
 	json_decref(s->providers);
 	json_decref(s->routes);
 	json_decref(s->plan_answer);
@@ -428,9 +426,9 @@ static void on_catalog(json_t *providers, const struct err *e, void *arg)
 }
 
 /* The initiator is whoever takes the job from a client: one of this site's parties. */
-static void set_initiator(struct submit *s)
+static void set_initiator(const struct submit *s, json_t *root)
 {
-	json_t *dag = json_object_get(s->root, "dag");
+	json_t *dag = json_object_get(root, "dag");
 	json_t *conf = json_object_get(dag, "conf");
 	const char *given = js_str(conf, "initiator_party_id", NULL);
 
@@ -446,24 +444,7 @@ static void set_initiator(struct submit *s)
 			    json_string(node_conf_own_party(s->node->conf)));
 }
 
-/* The objects that set_initiator() writes to are copied, the rest is shared. */
-static json_t *editable_copy(const json_t *root)
-{
-	/* json_copy() takes a non-const value, but does not change it. */
-	json_t *copy = json_copy((json_t *)(uintptr_t)root);
-	json_t *dag = json_object_get(copy, "dag");
-
-	if (json_is_object(dag)) {
-		dag = json_copy(dag);
-		json_object_set_new(copy, "dag", dag);
-		json_t *conf = json_object_get(dag, "conf");
-		if (json_is_object(conf))
-			json_object_set_new(dag, "conf", json_copy(conf));
-	}
-	return copy;
-}
-
-void submit_job(struct node *n, const json_t *root, const struct submit_opts *opts, submit_cb *cb,
+void submit_job(struct node *n, json_t *root, const struct submit_opts *opts, submit_cb *cb,
 		void *arg)
 {
 	struct submit *s = mem_zalloc(sizeof(*s));
@@ -478,7 +459,6 @@ void submit_job(struct node *n, const json_t *root, const struct submit_opts *op
 	s->actor = mem_strdup(opts->actor != NULL ? opts->actor : "client");
 	s->plan = opts->plan;
 	s->as_scheduler = opts->as_scheduler;
-	s->root = editable_copy(root);
 	if (s->key != NULL && !str_is_name(s->key, 64)) {
 		(void)err_set(
 		    &e, ERR_API_PARAMETER,
@@ -487,10 +467,8 @@ void submit_job(struct node *n, const json_t *root, const struct submit_opts *op
 		return;
 	}
 	if (!s->as_scheduler)
-		set_initiator(s);
-	s->dag = dag_compile(s->root, &def, &e);
-	json_decref(s->root);
-	s->root = NULL;
+		set_initiator(s, root);
+	s->dag = dag_compile_own(json_incref(root), &def, &e);
 	if (s->dag == NULL) {
 		fail(s, &e);
 	} else if (node_serves(n, s->dag->scheduler_party_id)) {

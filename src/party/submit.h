@@ -23,8 +23,9 @@ struct submit_opts {
  * from inside submit_job(). */
 typedef void submit_cb(json_t *answer, void *arg);
 
-/* root {dag, schema_version, kind} is borrowed, opts are copied. */
-void submit_job(struct node *n, const json_t *root, const struct submit_opts *opts, submit_cb *cb,
+/* root {dag, schema_version, kind} is compiled where it stands: the caller keeps its reference, but
+ * may not read it afterwards. opts are copied. */
+void submit_job(struct node *n, json_t *root, const struct submit_opts *opts, submit_cb *cb,
 		void *arg);
 
 /* POST /v2/scheduler/job/create of another site: body {dag, schema_version, kind} and optional
