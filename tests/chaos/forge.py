@@ -48,7 +48,7 @@ FORGERIES = (
     ("reservations_add_up", COPY.format(before="from_status", to="to_status", reason="reason",
                                         where="object = 'reservation' AND to_status = 'granted'")),
     ("stops_hold", "UPDATE norn.event SET reason = 'stop_requested' WHERE event_no = (SELECT max(e.event_no) FROM norn.event "
-     "e JOIN norn.job j USING (job_id) WHERE e.reason = 'submitted' AND j.status = 'success')"),
+     "e JOIN norn.job j USING (job_id) WHERE e.reason = 'submitted' AND j.status = 'success' AND j.attempt = 0)"),
     ("failures_are_explained", "ALTER TABLE norn.job DISABLE TRIGGER USER; UPDATE norn.job SET status = 'failed', "
      "first_failure = '{\"error\": \"no reason\"}' WHERE status = 'success'; ALTER TABLE norn.job ENABLE TRIGGER USER"),
 )
