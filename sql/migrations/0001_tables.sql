@@ -313,7 +313,8 @@ CREATE TABLE norn.site_route (
     created_at      timestamptz NOT NULL DEFAULT now(),
     last_ok_at      timestamptz,
     last_error      text,
-    last_error_at   timestamptz
+    last_error_at   timestamptz,
+    single_until    timestamptz                  -- it takes no groups of messages; asked again behind this
 );
 
 CREATE TABLE norn.provider (

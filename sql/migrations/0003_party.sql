@@ -32,25 +32,35 @@ BEGIN
     RETURN true;
 END $$;
 
--- A message of a scheduler at another site, before it is carried out; null when the site does not number its messages.
--- One that comes behind a later one was under way for long, and has been sent again and answered meanwhile: it must not
--- end, start or release what the job has become since.
-CREATE FUNCTION norn.party_message(p_job_id text, p_role text, p_party_id text, p_message_no bigint) RETURNS void
+-- Messages of a scheduler at another site, before they are carried out: the numbers of the first and the last of them
+-- (null: of one alone), null when the site does not number its messages. Those that come behind later ones were under way for
+-- long, and have been sent again and answered meanwhile: they must not end, start or release what the job has become
+-- since. The number of the first is kept: a sender that has had no answer may send part of a group again.
+-- p_parties: whom the caller speaks for, when that is not known yet. Returns the job's status here, null when it is
+-- not known.
+CREATE FUNCTION norn.party_message(p_job_id text, p_role text, p_party_id text, p_message_no bigint,
+        p_last_no bigint DEFAULT NULL, p_parties text[] DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_seen bigint;
+    pj record;
 BEGIN
-    IF p_message_no IS NULL THEN
-        RETURN;
-    END IF;
-    SELECT message_no INTO v_seen FROM norn.party_job
+    SELECT party_job_no, status, scheduler_party_id, message_no INTO pj FROM norn.party_job
      WHERE job_id = p_job_id AND role = p_role AND party_id = p_party_id FOR NO KEY UPDATE;
-    IF v_seen > p_message_no THEN
-        RAISE EXCEPTION USING ERRCODE = 'NR001',
-            MESSAGE = format('message %s of job %s came behind message %s', p_message_no, p_job_id, v_seen);
+    IF NOT FOUND THEN
+        RETURN NULL;
     END IF;
-    UPDATE norn.party_job SET message_no = p_message_no
-     WHERE job_id = p_job_id AND role = p_role AND party_id = p_party_id AND message_no < p_message_no;
+    IF pj.scheduler_party_id <> ALL (p_parties) THEN
+        RAISE EXCEPTION USING ERRCODE = 'NR000', MESSAGE =
+            format('5005:No Permission: the certificate of the caller does not name party %s', pj.scheduler_party_id);
+    END IF;
+    IF pj.message_no > COALESCE(p_last_no, p_message_no) THEN
+        RAISE EXCEPTION USING ERRCODE = 'NR001', MESSAGE =
+            format('message %s of job %s came behind message %s', p_message_no, p_job_id, pj.message_no);
+    END IF;
+    IF pj.message_no < p_message_no THEN
+        UPDATE norn.party_job SET message_no = p_message_no WHERE party_job_no = pj.party_job_no;
+    END IF;
+    RETURN pj.status;
 END $$;
 
 -- Grants that were never used go back, of one engine or (null) of all; in one order, since several may do it at once.

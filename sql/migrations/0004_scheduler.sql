@@ -24,34 +24,92 @@ BEGIN
     RETURN true;
 END $$;
 
--- A report from another site. Stale ones are recorded and change nothing.
+-- Reports from other sites, in the order in which they came. Stale ones are recorded and change nothing. Of several on one
+-- attempt at a party the first that is an end counts, else the last: the others say what was on the way there.
+-- p_elapsed_ms: how long a run took by the party's own clock, since a report arrives later than what it tells of; null
+-- when it does not say. Returns whether each was taken, under its place (from 1); none for a task that is not known.
+CREATE FUNCTION norn.sched_remote_reports(p_job_ids text[], p_task_names text[], p_attempts integer[], p_roles text[],
+        p_party_ids text[], p_statuses text[], p_exit_codes integer[], p_signals integer[], p_errors text[],
+        p_tails text[], p_node_lost boolean[], p_elapsed_ms bigint[])
+RETURNS TABLE (place integer, taken boolean) LANGUAGE plpgsql AS $$
+DECLARE
+    v_jobs bigint[];
+    v_places bigint[];
+    v_taken boolean[];
+BEGIN
+    WITH a AS MATERIALIZED (
+        SELECT a.*, j.job_no, t.task_no, p.party_no,
+               (SELECT x.status FROM norn.task_party x
+                 WHERE x.job_no = j.job_no AND x.task_no = t.task_no AND x.attempt = a.attempt
+                   AND x.party_no = p.party_no) AS had
+          FROM unnest(p_job_ids, p_task_names, p_attempts, p_roles, p_party_ids, p_statuses, p_exit_codes, p_signals,
+                      p_errors, p_tails, p_node_lost, p_elapsed_ms) WITH ORDINALITY
+               AS a(job_id, task_name, attempt, role, party_id, status, exit_code, signal, error, tail, node_lost,
+                    elapsed_ms, place)
+         CROSS JOIN LATERAL (SELECT j.job_no FROM norn.job j WHERE j.job_id = a.job_id OFFSET 0) j
+         CROSS JOIN LATERAL (SELECT t.task_no FROM norn.task t
+                              WHERE t.job_no = j.job_no AND t.task_name = a.task_name OFFSET 0) t
+         CROSS JOIN LATERAL (SELECT p.party_no FROM norn.job_party p
+                              WHERE p.job_no = j.job_no AND p.role = a.role AND p.party_id = a.party_id OFFSET 0) p),
+    s AS MATERIALIZED (
+        SELECT a.*,
+               lag(a.status, 1, a.had) OVER (PARTITION BY a.job_no, a.task_no, a.attempt, a.party_no ORDER BY a.place) AS before,
+               first_value(a.place) OVER (PARTITION BY a.job_no, a.task_no, a.attempt, a.party_no
+                   ORDER BY NOT norn.is_end(a.status), CASE WHEN norn.is_end(a.status) THEN a.place ELSE -a.place END) AS counts
+          FROM a),
+    u AS (
+        UPDATE norn.task_party x SET status = s.status, exit_code = s.exit_code, signal = s.signal, error = s.error,
+               stderr_tail = s.tail, node_lost = COALESCE(s.node_lost, false), final = norn.is_end(s.status),
+               report_no = x.report_no + 1,
+               start_at = CASE WHEN norn.is_end(s.status) AND s.elapsed_ms BETWEEN 0 AND 10000000000
+                               THEN now() - make_interval(secs => s.elapsed_ms / 1000.0)
+                               ELSE COALESCE(x.start_at, now()) END,
+               end_at = CASE WHEN norn.is_end(s.status) THEN now() END
+          FROM s
+         WHERE s.place = s.counts AND x.job_no = ANY (ARRAY[s.job_no]) AND x.task_no = s.task_no
+           AND x.attempt = s.attempt AND x.party_no = s.party_no
+           AND NOT x.final AND x.status <> s.status AND norn.task_step_ok(x.status, s.status)
+        RETURNING s.place, x.job_no, x.task_no, x.final),
+    marks AS (
+        INSERT INTO norn.task_work (job_no, task_no, stage)
+        SELECT DISTINCT u.job_no, u.task_no, 'reported'::norn.task_stage FROM u WHERE u.final ORDER BY 1, 2
+            ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq'), stage = 'reported'),
+    r AS MATERIALIZED (
+        SELECT s.*, s.place <= s.counts AND s.status IS DISTINCT FROM s.before
+               AND EXISTS (SELECT 1 FROM u WHERE u.place = s.counts) AS taken
+          FROM s),
+    said AS (
+        INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason,
+                                detail, actor)
+        SELECT r.job_id, 'run', r.task_name, r.role, r.party_id, r.attempt, r.before, r.status,
+               CASE WHEN r.taken THEN 'reported' ELSE 'stale_report' END, left(r.error, 1000), 'party ' || r.party_id
+          FROM r ORDER BY r.place)
+    SELECT array_agg(r.place), array_agg(r.taken), (SELECT array_agg(DISTINCT u.job_no ORDER BY u.job_no) FROM u WHERE u.final)
+      INTO v_places, v_taken, v_jobs FROM r;
+    IF v_jobs IS NOT NULL THEN
+        PERFORM norn.jobs_poke(v_jobs);
+        PERFORM norn.task_work_tidy(v_jobs);
+    END IF;
+    RETURN QUERY SELECT x.place::integer, x.taken FROM unnest(v_places, v_taken) AS x(place, taken);
+END $$;
+
+-- One of them.
 CREATE FUNCTION norn.sched_remote_report(p_job_id text, p_task_name text, p_attempt integer, p_role text,
         p_party_id text, p_status text, p_exit_code integer, p_signal integer, p_error text, p_tail text,
-        p_node_lost boolean)
+        p_node_lost boolean, p_elapsed_ms bigint DEFAULT NULL)
 RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-    v_job_no bigint;
-    v_task_no integer;
-    v_party_no smallint;
     v_taken boolean;
-    v_had text;
 BEGIN
-    SELECT j.job_no, t.task_no, p.party_no INTO v_job_no, v_task_no, v_party_no
-      FROM norn.job j JOIN norn.task t USING (job_no) JOIN norn.job_party p USING (job_no)
-     WHERE j.job_id = p_job_id AND t.task_name = p_task_name AND p.role = p_role AND p.party_id = p_party_id;
+    SELECT r.taken INTO v_taken
+      FROM norn.sched_remote_reports(ARRAY[p_job_id], ARRAY[p_task_name], ARRAY[p_attempt], ARRAY[p_role],
+               ARRAY[p_party_id], ARRAY[p_status], ARRAY[p_exit_code], ARRAY[p_signal], ARRAY[p_error], ARRAY[p_tail],
+               ARRAY[p_node_lost], ARRAY[p_elapsed_ms]) r;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'NR000',
             MESSAGE = format('2000:No found task: job_id[%s],task_name[%s],role[%s],party_id[%s]',
                              p_job_id, p_task_name, p_role, p_party_id);
     END IF;
-    SELECT status INTO v_had FROM norn.task_party
-     WHERE job_no = v_job_no AND task_no = v_task_no AND attempt = p_attempt AND party_no = v_party_no;
-    v_taken := norn.sched_task_report(v_job_no, v_task_no, p_attempt, v_party_no, p_status, p_exit_code, p_signal,
-                                      p_error, p_tail, p_node_lost);
-    INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason,
-                            detail, actor)
-    VALUES (p_job_id, 'run', p_task_name, p_role, p_party_id, p_attempt, v_had, p_status,
-            CASE WHEN v_taken THEN 'reported' ELSE 'stale_report' END, left(p_error, 1000), 'party ' || p_party_id);
     RETURN v_taken;
 END $$;
 
@@ -75,22 +133,26 @@ BEGIN
     END IF;
 END $$;
 
--- A message was answered: the next of the same job and destination may go. Under its lease only: a sender that was
--- given up must not act on an answer that its successor had before it, and that may belong to an earlier round.
-CREATE FUNCTION norn.outbox_done(p_outbox_no bigint, p_lease_no bigint) RETURNS void LANGUAGE plpgsql AS $$
+-- Messages of one job and destination were answered: the next may go, which can have come with a smaller number, since
+-- transactions end in any order. Under their lease only: a sender that was
+-- given up must not act on answers that its successor had before it, and that may belong to an earlier round.
+CREATE FUNCTION norn.outbox_done(p_outbox_nos bigint[], p_lease_no bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    v_job_id text;
-    v_dest text;
+    v_gone record;
 BEGIN
-    DELETE FROM norn.outbox WHERE outbox_no = p_outbox_no AND lease_no = p_lease_no
-    RETURNING job_id, dest_party_id INTO v_job_id, v_dest;
-    IF NOT FOUND THEN
+    WITH gone AS (
+        DELETE FROM norn.outbox WHERE outbox_no = ANY (p_outbox_nos) AND lease_no = p_lease_no
+        RETURNING job_id, dest_party_id)
+    SELECT count(*) AS n, min(job_id) AS job_id, min(dest_party_id) AS dest INTO v_gone
+      FROM gone;
+    IF v_gone.n < cardinality(p_outbox_nos) THEN
         RAISE EXCEPTION USING ERRCODE = 'NR001',
-            MESSAGE = format('the lease %s of message %s is lost', p_lease_no, p_outbox_no);
+            MESSAGE = format('the lease %s of messages %s is lost', p_lease_no, array_to_string(p_outbox_nos, ', '));
     END IF;
     UPDATE norn.outbox o SET due_at = LEAST(o.due_at, now())
      WHERE o.outbox_no = (SELECT min(n.outbox_no) FROM norn.outbox n
-                           WHERE n.job_id = v_job_id AND n.dest_party_id = v_dest AND n.outbox_no > p_outbox_no);
+                           WHERE n.job_id = v_gone.job_id AND n.dest_party_id = v_gone.dest)
+       AND o.lease_no = 0; -- else it is under way
 END $$;
 
 -- ------------------------------------------------------------------ jobs, as clients see them

@@ -302,6 +302,7 @@ BEGIN
      WHERE w.job_no = t.job_no AND t.retry_at > v_now;
     UPDATE norn.reservation SET expires_at = expires_at - v_back WHERE expires_at > v_now;
     UPDATE norn.outbox SET due_at = due_at - v_back, give_up_at = give_up_at - v_back;
+    UPDATE norn.site_route SET single_until = single_until - v_back WHERE single_until > v_now;
     UPDATE norn.chore SET due_at = due_at - v_back WHERE due_at > v_now;
     UPDATE norn.job_work SET due_at = due_at - v_back, lease_until = lease_until - v_back WHERE due_at > v_now;
     UPDATE norn.node SET seen_at = seen_at - v_back WHERE seen_at > v_now;

@@ -1,48 +1,85 @@
 -- name: outbox_claim
--- the oldest message of each job and destination, since they must arrive in order; $1 at most, $2 lease ms. One that is
--- behind another is put off, and outbox_done brings it back: the lock on the other makes it wait for that. When the
--- other is just being removed nobody would bring this one back, so it stays due and is looked at again.
--- Nobody waits for the disk: after a crash of the server the message is sent again, and known by its number.
-WITH lazy AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
-d AS (
+-- the oldest messages of each job and destination, since they must arrive in order: $1 jobs and destinations at most, $2
+-- lease ms, $3 messages of one, $4 bytes of them, $5 commands that may go in a group. One group has one lease number. What is
+-- behind another and not of its group is put off, and outbox_done brings it back: the lock on the other makes it wait for
+-- that. When the other is just being removed nobody would bring this one back, so it stays due, and a row without a number
+-- says that there is such: look again soon. A lease holds while lease_no is not 0 and due_at has not come.
+WITH d AS (
     SELECT o.outbox_no, o.job_id, o.dest_party_id, o.due_at FROM norn.outbox o
      WHERE o.due_at <= now() ORDER BY o.due_at LIMIT 8 * $1::integer FOR UPDATE SKIP LOCKED),
 h AS (
-    SELECT d.outbox_no, d.due_at, b.due_at AS behind,
+    SELECT d.outbox_no, d.job_id, d.dest_party_id, d.due_at, b.due_at AS behind,
            EXISTS (SELECT 1 FROM norn.outbox x
                     WHERE x.job_id = d.job_id AND x.dest_party_id = d.dest_party_id AND x.outbox_no < d.outbox_no) AS later
       FROM d LEFT JOIN LATERAL (
            SELECT x.due_at FROM norn.outbox x
             WHERE x.job_id = d.job_id AND x.dest_party_id = d.dest_party_id AND x.outbox_no < d.outbox_no
             ORDER BY x.outbox_no LIMIT 1 FOR KEY SHARE SKIP LOCKED) b ON true),
+heads AS MATERIALIZED (
+    SELECT h.outbox_no, h.job_id, h.dest_party_id, nextval('norn.lease_seq') AS lease_no,
+           COALESCE(r.single_until <= now(), true) AS may_group
+      FROM h LEFT JOIN norn.site_route r ON r.party_id = h.dest_party_id
+     WHERE NOT h.later ORDER BY h.due_at LIMIT $1),
+-- With each what stands right behind it: up to the first that somebody else has locked, that goes alone, or is too much.
+g AS MATERIALIZED (
+    SELECT x.outbox_no, heads.lease_no
+      FROM heads CROSS JOIN LATERAL (
+           SELECT a.outbox_no, a.outbox_no = heads.outbox_no OR bool_and(a.fits AND l.outbox_no IS NOT NULL)
+                                                                OVER (ORDER BY a.outbox_no) AS goes
+             FROM (SELECT n.outbox_no, heads.may_group AND n.command = ANY ($5::text[])
+                          AND (n.lease_no = 0 OR n.due_at <= now()) AND COALESCE(n.give_up_at > now(), true)
+                          AND sum(n.size) OVER (ORDER BY n.outbox_no) <= $4::bigint AS fits
+                     FROM (SELECT o.outbox_no, o.command, o.lease_no, o.due_at, o.give_up_at, octet_length(o.body::text) AS size
+                             FROM norn.outbox o
+                            WHERE o.job_id = heads.job_id AND o.dest_party_id = heads.dest_party_id
+                              AND o.outbox_no >= heads.outbox_no
+                            ORDER BY o.outbox_no LIMIT $3) n) a
+             LEFT JOIN (SELECT o.outbox_no FROM norn.outbox o
+                         WHERE o.job_id = heads.job_id AND o.dest_party_id = heads.dest_party_id
+                           AND o.outbox_no >= heads.outbox_no
+                         ORDER BY o.outbox_no LIMIT $3 FOR UPDATE SKIP LOCKED) l ON l.outbox_no = a.outbox_no) x
+     WHERE x.goes),
 f AS (
-    (SELECT outbox_no, true AS first, NULL::timestamptz AS behind FROM h WHERE NOT later ORDER BY due_at LIMIT $1)
+    SELECT outbox_no, lease_no, NULL::timestamptz AS behind FROM g
     UNION ALL
-    SELECT outbox_no, false, behind FROM h WHERE behind IS NOT NULL),
+    SELECT h.outbox_no, NULL, h.behind FROM h
+     WHERE h.behind IS NOT NULL AND h.outbox_no <> ALL (ARRAY(SELECT g.outbox_no FROM g))),
 u AS (
     UPDATE norn.outbox o
-       SET lease_no = CASE WHEN f.first THEN nextval('norn.lease_seq') ELSE o.lease_no END,
-           tries = o.tries + f.first::integer,
-           due_at = CASE WHEN f.first THEN now() + make_interval(secs => $2::integer / 1000.0)
+       SET lease_no = COALESCE(f.lease_no, 0), tries = o.tries + (f.lease_no IS NOT NULL)::integer,
+           due_at = CASE WHEN f.lease_no IS NOT NULL THEN now() + make_interval(secs => $2::integer / 1000.0)
                          ELSE GREATEST(f.behind, now()) + interval '1 minute' END
-      FROM f WHERE o.outbox_no = f.outbox_no
-    RETURNING o.*, f.first)
+      FROM f WHERE o.outbox_no = ANY (ARRAY[f.outbox_no])
+    RETURNING o.*, f.lease_no IS NOT NULL AS goes)
 SELECT u.outbox_no, u.lease_no, u.dest_party_id, u.src_party_id, u.job_id, u.job_no, u.party_no, u.command, u.body,
-       u.tries, r.url, u.give_up_at <= now() AS too_late, u.last_error
-  FROM lazy CROSS JOIN u LEFT JOIN norn.site_route r ON r.party_id = u.dest_party_id
- WHERE u.first;
+       u.tries, r.url, COALESCE(r.single_until <= now(), true) AS may_group, u.give_up_at <= now() AS too_late, u.last_error
+  FROM u LEFT JOIN norn.site_route r ON r.party_id = u.dest_party_id
+ WHERE u.goes
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+ WHERE EXISTS (SELECT 1 FROM h WHERE h.outbox_no <> ALL (ARRAY(SELECT f.outbox_no FROM f)))
+ ORDER BY 2, 1; -- nulls last
 
 -- name: outbox_next_due
 SELECT greatest(0, norn.ms(due_at) - norn.ms(clock_timestamp())) AS wait_ms FROM norn.outbox ORDER BY due_at LIMIT 1;
 
 -- name: outbox_done
--- an error when somebody else has sent the message again meanwhile, so that nothing of this answer is written
-SELECT norn.outbox_done($1, $2);
+-- numbers, lease: an error when somebody else has sent one of them again meanwhile, so that nothing of these answers is
+-- written
+SELECT norn.outbox_done($1::bigint[], $2);
 
 -- name: outbox_failed
--- $3 why, $4 when to try again, in ms
-UPDATE norn.outbox SET last_error = $3, due_at = now() + make_interval(secs => $4::integer / 1000.0)
- WHERE outbox_no = $1 AND lease_no = $2;
+-- $3 why, $4 when to try again, in ms; what was sent with it waits for it
+WITH f AS (
+    UPDATE norn.outbox SET last_error = $3, due_at = now() + make_interval(secs => $4::integer / 1000.0)
+     WHERE outbox_no = $1 AND lease_no = $2
+    RETURNING job_id, dest_party_id)
+UPDATE norn.outbox o SET lease_no = 0
+  FROM f WHERE o.job_id = f.job_id AND o.dest_party_id = f.dest_party_id AND o.outbox_no > $1 AND o.lease_no = $2;
+
+-- name: outbox_single
+-- a group whose site takes none: as if it had not been sent. Numbers, lease
+UPDATE norn.outbox SET tries = tries - 1, lease_no = 0, due_at = now() WHERE outbox_no = ANY ($1::bigint[]) AND lease_no = $2;
 
 -- name: outbox_refused
 -- an answer that says no is the end of the message, and stands in the history
@@ -56,6 +93,10 @@ UPDATE norn.site_route SET last_ok_at = now() WHERE party_id = $1
 -- name: route_error
 UPDATE norn.site_route SET last_error = $2, last_error_at = now() WHERE party_id = $1;
 
+-- name: route_single
+-- until when messages go one by one, in s: the site was asked to take a group, and does not know what that is
+UPDATE norn.site_route SET single_until = now() + make_interval(secs => $2::integer) WHERE party_id = $1;
+
 -- name: route_list
 SELECT party_id, url, norn.ms(last_ok_at) AS last_ok_ms, last_error, norn.ms(last_error_at) AS last_error_ms
   FROM norn.site_route ORDER BY party_id;
@@ -65,7 +106,7 @@ SELECT url FROM norn.site_route WHERE party_id = $1;
 
 -- name: route_set
 INSERT INTO norn.site_route (party_id, url) VALUES ($1, $2)
-    ON CONFLICT (party_id) DO UPDATE SET url = EXCLUDED.url, last_error = NULL, last_error_at = NULL;
+    ON CONFLICT (party_id) DO UPDATE SET url = EXCLUDED.url, last_error = NULL, last_error_at = NULL, single_until = NULL;
 
 -- name: route_delete
 DELETE FROM norn.site_route WHERE party_id = $1;

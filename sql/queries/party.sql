@@ -2,8 +2,9 @@
 SELECT norn.party_job_create($1) AS created;
 
 -- name: party_message
--- job_id, role, party_id, number or null; an error when a later message has come already
-SELECT norn.party_message($1, $2, $3, $4::bigint);
+-- job_id, role, party_id, number of the message or of the first of several, of the last, whom the caller speaks for; null
+-- where it is not known or asked. An error when a later message has come already
+SELECT norn.party_message($1, $2, $3, $4::bigint, $5::bigint, $6::text[]) AS status;
 
 -- name: party_reserve
 SELECT result, detail FROM norn.party_reserve($1, $2, $3, $4::integer);
@@ -25,6 +26,26 @@ SELECT t.status, t.party_status, p.status AS job_status, norn.ms(t.start_at) AS 
        ON t.party_job_no = p.party_job_no AND t.job_id = $1 AND t.task_name = $2 AND t.attempt = $3::integer
           AND t.role = $4 AND t.party_id = $5
  WHERE p.job_id = $1 AND p.role = $4 AND p.party_id = $5;
+
+-- name: party_tasks_start
+-- arrays: job_id, task_name, attempt, role, party_id
+SELECT norn.party_task_start($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[]) AS n;
+
+-- name: party_tasks_state
+-- the same; a row each, in their order
+SELECT t.status, p.status AS job_status
+  FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[]) WITH ORDINALITY
+       AS a(job_id, task_name, attempt, role, party_id, place)
+  LEFT JOIN LATERAL (SELECT x.status FROM norn.party_task x
+                      WHERE x.job_id = a.job_id AND x.task_name = a.task_name AND x.attempt = a.attempt
+                        AND x.role = a.role AND x.party_id = a.party_id OFFSET 0) t ON true
+  LEFT JOIN LATERAL (SELECT x.status FROM norn.party_job x
+                      WHERE x.job_id = a.job_id AND x.role = a.role AND x.party_id = a.party_id OFFSET 0) p ON true
+ ORDER BY a.place;
+
+-- name: party_tasks_finish
+-- the same, and status and progress of each
+SELECT norn.party_task_finish($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::integer[]);
 
 -- name: party_task_rerun
 -- job_id, task_name, attempt, role, party_id, new attempt: it waits; its start comes by another command

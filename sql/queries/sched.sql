@@ -166,16 +166,14 @@ SELECT norn.sched_created($1, $2::smallint, $3, $4);
 SELECT norn.sched_reserved($1, $2::smallint, $3, $4);
 
 -- name: sched_remote_report
--- job_id, task_name, attempt, role, party_id, status, exit_code, signal, error, stderr_tail, node_lost
-SELECT norn.sched_remote_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS taken;
+-- job_id, task_name, attempt, role, party_id, status, exit_code, signal, error, stderr_tail, node_lost, elapsed_ms
+SELECT norn.sched_remote_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS taken;
 
--- name: sched_report_elapsed
--- a report arrives later than what it tells of: how long the run took, by the party's own clock
-UPDATE norn.task_party x SET start_at = x.end_at - make_interval(secs => $6::bigint / 1000.0)
-  FROM norn.job j JOIN norn.task t USING (job_no) JOIN norn.job_party p USING (job_no)
- WHERE j.job_id = $1 AND t.task_name = $2 AND p.role = $4 AND p.party_id = $5 AND x.job_no = j.job_no
-   AND x.task_no = t.task_no AND x.attempt = $3::integer AND x.party_no = p.party_no AND x.final
-   AND $6::bigint BETWEEN 0 AND 10000000000;
+-- name: sched_remote_reports
+-- arrays of the same
+SELECT place, taken
+  FROM norn.sched_remote_reports($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::integer[],
+                                 $8::integer[], $9::text[], $10::text[], $11::boolean[], $12::bigint[]);
 
 -- name: sched_wake
 -- resources were released at a party of this job; it may not be marked as blocked yet, as its refusal is being planned

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "party/outbox.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,12 +47,15 @@ static void too_late(struct run *r)
 	run_over(r);
 }
 
+/* The scheduler is that of this site, or hears of it by a message, which is on its way if this node
+ * sends any. */
 static void recorded(struct run *r)
 {
 	if (r->has_exit)
 		run_step(r, PHASE_REPORTED);
 	node_wake(r->node, WAKE_SCHED);
-	node_wake(r->node, WAKE_OUTBOX);
+	if (r->node->outbox == NULL)
+		node_wake(r->node, WAKE_OUTBOX);
 	run_over(r);
 }
 
@@ -61,6 +65,7 @@ static void on_recorded(struct db_result *res, void *arg)
 	const struct log_ctx ctx = run_ctx(r);
 	const struct err *e = db_error(res);
 
+	outbox_claimed(r->node, res, r->claim_at);
 	if (e == NULL) {
 		recorded(r);
 		return;
@@ -152,6 +157,7 @@ static void record(struct run *r)
 		b = db_batch_new(r->node->db);
 		bind_end(r, b);
 	}
+	r->claim_at = outbox_claim_add(r->node, b);
 	db_submit(b, on_recorded, r);
 }
 
@@ -159,6 +165,7 @@ static void record(struct run *r)
 
 struct set {
 	struct finish *f;
+	int claim_at; /* statement by which the reports to other sites are claimed */
 	int n;
 	struct run *runs[SET_MAX];
 };
@@ -178,6 +185,7 @@ static void on_set(struct db_result *res, void *arg)
 	struct finish *f = s->f;
 
 	f->busy = false;
+	outbox_claimed(f->node, res, s->claim_at);
 	for (int i = 0; i < s->n; i++) {
 		if (db_error(res) != NULL)
 			record(s->runs[i]); /* each by itself: one of them may be to blame */
@@ -234,6 +242,7 @@ static void flush(struct finish *f)
 		db_array(b, all[i]);
 	db_text(b, actor);
 	db_bool(b, f->node->conf->share_error_tail);
+	s->claim_at = outbox_claim_add(f->node, b);
 	db_submit(b, on_set, s);
 	free(actor);
 }

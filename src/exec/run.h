@@ -46,6 +46,7 @@ struct run {
 	json_t *argv;
 	STAILQ_ENTRY(run) ending; /* of exec's queue of ends, finish.c */
 	int tries;                /* of recording the end */
+	int claim_at;             /* in the batch of its end: see outbox_claim_add() */
 	/* the end, kept until it is recorded */
 	char end_status[16];
 	const char *end_reason;

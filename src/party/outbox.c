@@ -1,5 +1,6 @@
-#include "party/outbox.h"
+#include "party/outbox_int.h"
 
+#include "base/clock.h"
 #include "base/js.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -10,276 +11,375 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH          32
-#define IDLE_MAX_MS    1000
-#define ERROR_WAIT_MS  500
-#define RETRY_FIRST_MS 200
-#define SERVER_TRIES   10 /* of a message that is answered with an error of the server itself */
-#define RETRY_MAX_MS   15000
-
-struct message {
-	struct outbox *box;
-	int64_t no, lease_no;
-	int64_t job_no; /* 0: none */
-	int party_no;
-	int tries;
-	char dest[51], src[51];
-	char job_id[65];
-	const struct command *command;
-	json_t *body;
-};
-
-/* What an answer means: statements added to the batch that removes the message. ok: code 0. */
-typedef void on_answer(const struct message *m, bool ok, enum err_code code, const char *text,
-		       struct db_batch *b);
-
-struct command {
-	const char *name;
-	const char *path;
-	on_answer *answer;
-	bool wakes_sched;
-};
+#define BATCH           32
+#define GROUP_MAX_BYTES (1 << 20)
+#define IDLE_MAX_MS     1000
+#define LOOK_AGAIN_MS   5
+#define ERROR_WAIT_MS   500
+#define RETRY_FIRST_MS  200
+#define SERVER_TRIES    10 /* of a message that is answered with an error of the server itself */
+#define RETRY_MAX_MS    15000
+#define SINGLE_S        600 /* a site that takes no groups is asked again behind it */
 
 struct outbox {
 	struct node *node;
 	struct event *timer;
+	int64_t look_ms; /* monotonic: when the timer fires; 0: it is not set */
 	bool claiming;
 	bool again;
 	bool stopped;
-	int in_flight;
 };
-
-/* ---- what answers mean ---- */
-
-static void created(const struct message *m, bool ok, enum err_code code, const char *text,
-		    struct db_batch *b)
-{
-	db_add(b, Q_SCHED_CREATED);
-	db_int(b, m->job_no);
-	db_int(b, m->party_no);
-	db_bool(b, ok);
-	db_text(b, ok ? NULL : text);
-}
-
-static void reserved(const struct message *m, bool ok, enum err_code code, const char *text,
-		     struct db_batch *b)
-{
-	db_add(b, Q_SCHED_RESERVED);
-	db_int(b, m->job_no);
-	db_int(b, m->party_no);
-	db_text(b, ok ? "granted" : code == ERR_JOB_RESOURCE_LIMIT ? "never" : "refused");
-	db_text(b, ok ? NULL : text);
-}
-
-static void job_started(const struct message *m, bool ok, enum err_code code, const char *text,
-			struct db_batch *b)
-{
-	if (ok)
-		return;
-	char why[ERR_MSG_MAX + 128];
-	snprintf(why, sizeof(why), "party %s refused to start the job: %s", m->dest, text);
-	db_add(b, Q_SCHED_FAIL_JOB);
-	db_text(b, m->job_id);
-	db_text(b, why);
-}
-
-static void task_started(const struct message *m, bool ok, enum err_code code, const char *text,
-			 struct db_batch *b)
-{
-	if (ok)
-		return;
-	char why[ERR_MSG_MAX + 128];
-	snprintf(why, sizeof(why), "party %s refused to start the task: %s", m->dest, text);
-	db_add(b, Q_SCHED_REMOTE_REPORT);
-	db_text(b, m->job_id);
-	db_text(b, js_str(m->body, "task_name", ""));
-	db_int(b, js_int(m->body, "task_version", 0));
-	db_text(b, js_str(m->body, "role", ""));
-	db_text(b, js_str(m->body, "party_id", ""));
-	db_text(b, "failed");
-	db_null(b);
-	db_null(b);
-	db_text(b, why);
-	db_null(b);
-	db_bool(b, false);
-}
-
-static void refused(const struct message *m, bool ok, enum err_code code, const char *text,
-		    struct db_batch *b)
-{
-	if (ok)
-		return;
-	char who[64];
-	snprintf(who, sizeof(who), "party %s", m->dest);
-	db_add(b, Q_OUTBOX_REFUSED);
-	db_text(b, m->job_id);
-	db_text(b, js_str(m->body, "role", NULL));
-	db_text(b, js_str(m->body, "party_id", NULL));
-	db_text(b, "refused");
-	db_text(b, text);
-	db_text(b, who);
-}
-
-static const struct command commands[] = {
-    {"job_create", "/v2/partner/job/create", created, true},
-    {"job_reserve", "/v2/partner/job/resource/apply", reserved, true},
-    {"job_release", "/v2/partner/job/resource/return", refused, false},
-    {"job_start", "/v2/partner/job/start", job_started, true},
-    {"job_finish", "/v2/partner/job/status/update", refused, false},
-    {"task_start", "/v2/partner/task/start", task_started, true},
-    {"task_stop", "/v2/partner/task/stop", refused, false},
-    {"task_report", "/v2/scheduler/task/report", refused, false},
-    {"resource_wake", "/v2/scheduler/job/wake", refused, false},
-    {"job_stop", "/v2/scheduler/job/stop", refused, false},
-    {"job_rerun", "/v2/partner/job/rerun", job_started, true},
-};
-
-static const struct command *find_command(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-		if (strcmp(commands[i].name, name) == 0)
-			return &commands[i];
-	}
-	return NULL;
-}
-
-/* ---- one message ---- */
 
 static void claim(struct outbox *box);
 
-static void message_free(struct message *m)
+/* Claims in so many ms at the latest. */
+static void look_in(struct outbox *box, int64_t ms)
 {
-	json_decref(m->body);
-	free(m);
+	const struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+	int64_t at_ms = clock_mono_ms() + ms;
+
+	if (box->claiming) {
+		box->again = true; /* it may not have seen what this is for */
+	} else if (!box->stopped && (box->look_ms == 0 || at_ms < box->look_ms)) {
+		box->look_ms = at_ms;
+		evtimer_add(box->timer, &tv);
+	}
 }
+
+static void group_free(struct group *g)
+{
+	for (size_t i = 0; i < g->n; i++)
+		free(g->messages[i].body);
+	free(g);
+}
+
+/* ---- answers ---- */
 
 static void on_recorded(struct db_result *r, void *arg)
 {
-	struct message *m = arg;
-	struct outbox *box = m->box;
+	struct group *g = arg;
+	struct node *n = g->box->node;
 
-	box->in_flight--;
 	if (db_error(r) != NULL && db_error(r)->code == ERR_CONFLICT)
 		log_info(LOG_CTX_NONE, "outbox: an answer came too late: %s", db_error(r)->msg);
 	else if (db_error(r) != NULL)
 		log_warn(LOG_CTX_NONE, "outbox: recording an answer: %s", db_error(r)->msg);
-	else if (m->command != NULL && m->command->wakes_sched)
-		node_wake(box->node, WAKE_SCHED);
-	message_free(m);
-	/* The next message of the same job and party may go now. */
-	node_wake_local(box->node, WAKE_OUTBOX);
+	else if (g->wakes_sched)
+		node_wake(n, WAKE_SCHED);
+	/* The next messages of the same job and party go now. */
+	outbox_claimed(n, r, g->claim_at);
+	if (g->retry_ms > 0)
+		look_in(g->box, g->retry_ms);
+	group_free(g);
 }
 
-static void answered(struct message *m, bool ok, enum err_code code, const char *text)
+static void submit(struct group *g, struct db_batch *b)
 {
-	struct db_batch *b = db_batch_new(m->box->node->db);
-	const struct log_ctx ctx = {.job_id = m->job_id, .party_id = m->dest, .attempt = -1};
-
-	if (!ok)
-		log_warn(&ctx, "%s to party %s: %d %s", m->command->name, m->dest, (int)code, text);
-	db_add(b, Q_OUTBOX_DONE);
-	db_int(b, m->no);
-	db_int(b, m->lease_no);
-	m->command->answer(m, ok, code, text, b);
-	if (ok) {
-		db_add(b, Q_ROUTE_OK);
-		db_text(b, m->dest);
-	}
-	db_submit(b, on_recorded, m);
+	g->claim_at = outbox_claim_add(g->box->node, b);
+	db_submit(b, on_recorded, g);
 }
 
-static void try_later(struct message *m, const char *why)
+static void add_numbers(const struct group *g, size_t n, struct db_batch *b)
 {
-	const struct log_ctx ctx = {.job_id = m->job_id, .party_id = m->dest, .attempt = -1};
+	struct db_array nos = {0};
+
+	for (size_t i = 0; i < n; i++)
+		db_array_int(&nos, g->messages[i].no);
+	db_array(b, &nos);
+	db_int(b, g->lease_no);
+}
+
+static void add_route_ok(const struct group *g, struct db_batch *b)
+{
+	db_add(b, Q_ROUTE_OK);
+	db_text(b, g->dest);
+}
+
+/* Message i was not delivered, and those behind it wait for it. */
+static void add_failed(struct group *g, size_t i, const char *why, struct db_batch *b)
+{
+	const struct message *m = &g->messages[i];
+	const struct log_ctx ctx = {.job_id = g->job_id, .party_id = g->dest, .attempt = -1};
 	int64_t wait_ms = RETRY_FIRST_MS;
 
-	for (int i = 1; i < m->tries && wait_ms < RETRY_MAX_MS; i++)
+	for (int t = 1; t < m->tries && wait_ms < RETRY_MAX_MS; t++)
 		wait_ms *= 2;
 	if (wait_ms > RETRY_MAX_MS)
 		wait_ms = RETRY_MAX_MS;
 	log_warn(&ctx, "%s did not reach party %s (try %d, again in %lld ms): %s", m->command->name,
-		 m->dest, m->tries, (long long)wait_ms, why);
-	struct db_batch *b = db_batch_new(m->box->node->db);
+		 g->dest, m->tries, (long long)wait_ms, why);
 	db_add(b, Q_OUTBOX_FAILED);
 	db_int(b, m->no);
-	db_int(b, m->lease_no);
+	db_int(b, g->lease_no);
 	db_text(b, why);
 	db_int(b, wait_ms);
-	db_add(b, Q_ROUTE_ERROR);
-	db_text(b, m->dest);
-	db_text(b, why);
-	db_submit(b, on_recorded, m);
+	g->retry_ms = wait_ms;
 }
 
-static void on_response(const struct http_response *res, void *arg)
+static void try_later(struct group *g, const char *why)
 {
-	struct message *m = arg;
+	struct db_batch *b = db_batch_new(g->box->node->db);
+
+	add_failed(g, 0, why, b);
+	db_add(b, Q_ROUTE_ERROR);
+	db_text(b, g->dest);
+	db_text(b, why);
+	submit(g, b);
+}
+
+static void answered_alone(struct group *g, enum err_code code, const char *text)
+{
+	struct db_batch *b = db_batch_new(g->box->node->db);
+
+	db_add(b, Q_OUTBOX_DONE);
+	add_numbers(g, 1, b);
+	outbox_answered(g, &g->messages[0], code, text, b);
+	if (code == ERR_OK)
+		add_route_ok(g, b);
+	submit(g, b);
+}
+
+/* Whether a message is sent again when it was answered so. Trouble inside the other site may pass:
+ * an end or a release must not get lost by it. */
+static bool may_pass(enum err_code code, const struct message *m)
+{
+	return code == ERR_DB_LOST || code == ERR_DB_UNAVAILABLE ||
+	       (code == ERR_SERVER && m->tries < SERVER_TRIES);
+}
+
+static void on_alone(const struct http_response *res, void *arg)
+{
+	struct group *g = arg;
 	enum err_code code;
 	char text[ERR_MSG_MAX];
 
-	if (m->box->stopped) {
-		message_free(m);
-		return;
-	}
-	if (!peer_answer(res, &code, text, sizeof(text))) {
-		try_later(m, text);
-		return;
-	}
-	/* Trouble inside the other site may pass: an end or a release must not get lost by it. */
-	if (code == ERR_SERVER && m->tries < SERVER_TRIES) {
-		try_later(m, text);
-		return;
-	}
-	answered(m, code == ERR_OK, code, text);
+	if (g->box->stopped)
+		group_free(g);
+	else if (!peer_answer(res, &code, text, sizeof(text)) || may_pass(code, &g->messages[0]))
+		try_later(g, text);
+	else
+		answered_alone(g, code, text);
 }
 
-static void deliver(struct message *m, const char *url, bool too_late, const char *last_error)
+/* As if nothing had been sent; from now on one by one. */
+static void go_single(struct group *g, const char *why)
+{
+	const struct log_ctx ctx = {.job_id = g->job_id, .party_id = g->dest, .attempt = -1};
+	struct db_batch *b = db_batch_new(g->box->node->db);
+
+	log_info(&ctx, "party %s takes no groups of messages, for %d s they go one by one: %s",
+		 g->dest, SINGLE_S, why);
+	db_add(b, Q_ROUTE_SINGLE);
+	db_text(b, g->dest);
+	db_int(b, SINGLE_S);
+	db_add(b, Q_OUTBOX_SINGLE);
+	add_numbers(g, g->n, b);
+	submit(g, b);
+}
+
+/* How many of them, from the first, were answered for good. *code and *text: of the one behind. */
+static size_t count_answers(const struct group *g, const json_t *answers, enum err_code *code,
+			    const char **text)
+{
+	size_t i;
+
+	*code = ERR_SERVER;
+	*text = "the other site has not come to it";
+	for (i = 0; i < g->n && i < json_array_size(answers); i++) {
+		const json_t *a = json_array_get(answers, i);
+		if (!json_is_integer(json_object_get(a, "code")))
+			break;
+		enum err_code c = (enum err_code)json_integer_value(json_object_get(a, "code"));
+		if (may_pass(c, &g->messages[i])) {
+			*code = c;
+			*text = js_str(a, "message", "");
+			break;
+		}
+	}
+	return i;
+}
+
+static void take_answers(struct group *g, const json_t *answers)
+{
+	struct db_batch *b = db_batch_new(g->box->node->db);
+	enum err_code code;
+	const char *text;
+	size_t n = count_answers(g, answers, &code, &text);
+
+	if (n > 0) {
+		db_add(b, Q_OUTBOX_DONE);
+		add_numbers(g, n, b);
+	}
+	for (size_t i = 0; i < n; i++) {
+		const json_t *a = json_array_get(answers, i);
+		outbox_answered(g, &g->messages[i], (enum err_code)js_int(a, "code", ERR_SERVER),
+				js_str(a, "message", ""), b);
+	}
+	if (n < g->n) {
+		char *why = mem_printf("%d %s", (int)code, text);
+		add_failed(g, n, why, b);
+		free(why);
+	}
+	add_route_ok(g, b);
+	submit(g, b);
+}
+
+static void on_group(const struct http_response *res, void *arg)
+{
+	struct group *g = arg;
+	const json_t *answers = js_get(res->json, "data.answers");
+	enum err_code code = ERR_OK;
+	char text[ERR_MSG_MAX];
+	bool reached = peer_answer(res, &code, text, sizeof(text));
+
+	if (g->box->stopped)
+		group_free(g);
+	else if (reached && json_is_array(answers) && json_array_size(answers) > 0)
+		take_answers(g, answers);
+	else if (reached || (res->error == NULL && res->status == 404))
+		go_single(g, text);
+	else
+		try_later(g, text);
+}
+
+/* ---- calls ---- */
+
+static void add_body(const struct group *g, struct buf *out)
+{
+	buf_adds(out, "{\"messages\":[");
+	for (size_t i = 0; i < g->n; i++) {
+		const struct message *m = &g->messages[i];
+		buf_printf(out, "%s{\"no\":%lld,\"command\":\"%s\",\"body\":", i > 0 ? "," : "",
+			   (long long)m->no, m->command->name);
+		buf_adds(out, m->body);
+		buf_addc(out, '}');
+	}
+	buf_adds(out, "]}");
+}
+
+static void post(struct group *g, const char *url)
+{
+	const struct message *m = &g->messages[0];
+	struct buf body = {0};
+	char key[32];
+	bool together = g->may_group && m->command->may_group;
+
+	snprintf(key, sizeof(key), "%lld", (long long)m->no);
+	const struct peer_call call = {.dest_party = g->dest,
+				       .src_party = g->src,
+				       .url = url,
+				       .path = together ? PEER_MESSAGES : m->command->path,
+				       .job_id = g->job_id,
+				       .key = key};
+	if (together)
+		add_body(g, &body);
+	else
+		buf_adds(&body, m->body);
+	peer_post(g->box->node, &call, body.data, body.len, NULL, together ? on_group : on_alone,
+		  g);
+	buf_free(&body);
+}
+
+static void deliver(struct group *g, const char *url, bool too_late, const char *last_error)
 {
 	char text[ERR_MSG_MAX];
 
-	m->box->in_flight++;
-	if (m->command == NULL) { /* of a newer node: it will take it back */
-		m->box->in_flight--;
-		message_free(m);
-		return;
-	}
-	if (too_late) {
-		snprintf(text, sizeof(text), "party %s did not answer in time: %s", m->dest,
+	if (g->messages[0].command == NULL) { /* of a newer node: it will take it back */
+		group_free(g);
+	} else if (too_late) {
+		snprintf(text, sizeof(text), "party %s did not answer in time: %s", g->dest,
 			 *last_error != '\0' ? last_error : "no route or no connection");
-		answered(m, false, ERR_FEDERATED, text);
-		return;
-	}
-	if (*url == '\0') {
+		answered_alone(g, ERR_FEDERATED, text);
+	} else if (*url == '\0') {
 		snprintf(text, sizeof(text),
-			 "no route to party %s: add one with `norn site add %s URL`", m->dest,
-			 m->dest);
-		try_later(m, text);
-		return;
+			 "no route to party %s: add one with `norn site add %s URL`", g->dest,
+			 g->dest);
+		try_later(g, text);
+	} else {
+		post(g, url);
 	}
-	char *body = js_dump_str(m->body);
-	char key[32];
-	snprintf(key, sizeof(key), "%lld", (long long)m->no);
-	const struct peer_call call = {.dest_party = m->dest,
-				       .src_party = m->src,
-				       .url = url,
-				       .path = m->command->path,
-				       .job_id = m->job_id,
-				       .key = key};
-	peer_post(m->box->node, &call, body, strlen(body), NULL, on_response, m);
-	free(body);
 }
 
 /* ---- claims ---- */
 
-static void sleep_ms(struct outbox *box, int64_t ms)
+static void add_message(struct group *g, const struct db_result *r, int k, int row)
 {
-	const struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+	struct message *m = &g->messages[g->n++];
 
-	if (!box->stopped)
-		evtimer_add(box->timer, &tv);
+	m->no = db_get_int(r, k, row, "outbox_no");
+	m->job_no = db_get_int(r, k, row, "job_no");
+	m->party_no = (int)db_get_int(r, k, row, "party_no");
+	m->tries = (int)db_get_int(r, k, row, "tries");
+	m->command = outbox_command(db_get(r, k, row, "command"));
+	m->body = mem_strdup(db_get(r, k, row, "body"));
 }
 
-static void on_next_due(struct db_result *r, void *arg)
+/* The group that begins in this row. Returns the row behind it. */
+static int take_group(struct outbox *box, const struct db_result *r, int k, int row)
+{
+	struct group *g = mem_zalloc(sizeof(*g));
+	int first = row;
+
+	g->box = box;
+	g->lease_no = db_get_int(r, k, row, "lease_no");
+	g->may_group = db_get_bool(r, k, row, "may_group");
+	str_copy(g->dest, sizeof(g->dest), db_get(r, k, row, "dest_party_id"));
+	str_copy(g->src, sizeof(g->src), db_get(r, k, row, "src_party_id"));
+	str_copy(g->job_id, sizeof(g->job_id), db_get(r, k, row, "job_id"));
+	for (; row < db_rows(r, k) && g->n < GROUP_MAX &&
+	       db_get_int(r, k, row, "lease_no") == g->lease_no;
+	     row++)
+		add_message(g, r, k, row);
+	deliver(g, db_get(r, k, first, "url"), db_get_bool(r, k, first, "too_late"),
+		db_get(r, k, first, "last_error"));
+	return row;
+}
+
+/* How long until there may be more to claim, in ms; -1: not known. */
+static int take_claim(struct outbox *box, const struct db_result *r, int k)
+{
+	int row = 0, n = 0;
+
+	while (row < db_rows(r, k) && !db_is_null(r, k, row, "outbox_no")) {
+		row = take_group(box, r, k, row);
+		n++;
+	}
+	if (n == BATCH)
+		return 0;
+	return row < db_rows(r, k) ? LOOK_AGAIN_MS : -1;
+}
+
+int outbox_claim_add(struct node *n, struct db_batch *b)
+{
+	if (n->outbox == NULL || n->outbox->stopped)
+		return -1;
+	db_add(b, Q_OUTBOX_CLAIM);
+	db_int(b, BATCH);
+	/* Longer than a call may take, so that nobody else sends the same message meanwhile. */
+	db_int(b, n->conf->peer_timeout_ms + 2000);
+	db_int(b, GROUP_MAX);
+	db_int(b, GROUP_MAX_BYTES);
+	outbox_bind_groupable(b);
+	return (int)db_batch_count(b) - 1;
+}
+
+void outbox_claimed(struct node *n, const struct db_result *r, int k)
+{
+	int more_ms = 0;
+
+	if (k < 0 || n->outbox == NULL || n->outbox->stopped)
+		return;
+	/* What a batch that has failed could not claim lies there. */
+	if (db_error(r) == NULL)
+		more_ms = take_claim(n->outbox, r, k);
+	if (more_ms >= 0)
+		look_in(n->outbox, more_ms);
+}
+
+/* The statements of a claim of its own. */
+enum { A_LAZY, A_CLAIM, A_NEXT_DUE };
+
+static void on_claimed(struct db_result *r, void *arg)
 {
 	struct outbox *box = arg;
 	int64_t wait_ms = IDLE_MAX_MS;
@@ -287,56 +387,22 @@ static void on_next_due(struct db_result *r, void *arg)
 	box->claiming = false;
 	if (box->stopped)
 		return;
-	if (box->again) {
-		claim(box);
-		return;
-	}
-	if (db_error(r) == NULL && db_rows(r, 0) == 1 && !db_is_null(r, 0, 0, "wait_ms"))
-		wait_ms = db_get_int(r, 0, 0, "wait_ms");
-	/* A due row that was not claimed waits behind an earlier one of its job. */
-	if (wait_ms < 20)
-		wait_ms = 20;
-	sleep_ms(box, wait_ms < IDLE_MAX_MS ? wait_ms : IDLE_MAX_MS);
-}
-
-static void on_claimed(struct db_result *r, void *arg)
-{
-	struct outbox *box = arg;
-	int n = 0;
-
-	if (box->stopped)
-		return;
 	if (db_error(r) != NULL) {
-		box->claiming = false;
 		log_warn(LOG_CTX_NONE, "outbox: %s", db_error(r)->msg);
-		sleep_ms(box, ERROR_WAIT_MS);
+		look_in(box, ERROR_WAIT_MS);
 		return;
 	}
-	n = db_rows(r, 0);
-	for (int i = 0; i < n; i++) {
-		struct message *m = mem_zalloc(sizeof(*m));
-		m->box = box;
-		m->no = db_get_int(r, 0, i, "outbox_no");
-		m->lease_no = db_get_int(r, 0, i, "lease_no");
-		m->job_no = db_get_int(r, 0, i, "job_no");
-		m->party_no = (int)db_get_int(r, 0, i, "party_no");
-		m->tries = (int)db_get_int(r, 0, i, "tries");
-		str_copy(m->dest, sizeof(m->dest), db_get(r, 0, i, "dest_party_id"));
-		str_copy(m->src, sizeof(m->src), db_get(r, 0, i, "src_party_id"));
-		str_copy(m->job_id, sizeof(m->job_id), db_get(r, 0, i, "job_id"));
-		m->command = find_command(db_get(r, 0, i, "command"));
-		m->body = db_get_json(r, 0, i, "body");
-		deliver(m, db_get(r, 0, i, "url"), db_get_bool(r, 0, i, "too_late"),
-			db_get(r, 0, i, "last_error"));
-	}
-	if (n == BATCH || box->again) {
-		box->claiming = false;
+	int more_ms = take_claim(box, r, A_CLAIM);
+	if (more_ms == 0 || box->again) {
 		claim(box);
 		return;
 	}
-	struct db_batch *b = db_batch_new(box->node->db);
-	db_add(b, Q_OUTBOX_NEXT_DUE);
-	db_submit(b, on_next_due, box);
+	if (db_rows(r, A_NEXT_DUE) == 1)
+		wait_ms = db_get_int(r, A_NEXT_DUE, 0, "wait_ms");
+	/* A due row that was not claimed waits behind an earlier one of its job. */
+	if (wait_ms < LOOK_AGAIN_MS)
+		wait_ms = LOOK_AGAIN_MS;
+	look_in(box, wait_ms < IDLE_MAX_MS ? wait_ms : IDLE_MAX_MS);
 }
 
 static void claim(struct outbox *box)
@@ -351,18 +417,22 @@ static void claim(struct outbox *box)
 	}
 	box->claiming = true;
 	box->again = false;
+	box->look_ms = 0;
 	evtimer_del(box->timer);
 	b = db_batch_new(box->node->db);
-	db_add(b, Q_OUTBOX_CLAIM);
-	db_int(b, BATCH);
-	/* Longer than a call may take, so that nobody else sends the same message meanwhile. */
-	db_int(b, box->node->conf->peer_timeout_ms + 2000);
+	/* After a crash of the server the messages are sent again, and known by their numbers. */
+	db_add(b, Q_DB_LAZY);
+	outbox_claim_add(box->node, b);
+	db_add(b, Q_OUTBOX_NEXT_DUE);
 	db_submit(b, on_claimed, box);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	claim(arg);
+	struct outbox *box = arg;
+
+	box->look_ms = 0;
+	claim(box);
 }
 
 static void on_wake(void *arg)

@@ -13,6 +13,7 @@
 #include "party/channel.h"
 #include "party/control.h"
 #include "party/create.h"
+#include "party/group.h"
 #include "party/permit.h"
 
 #include <stdlib.h>
@@ -26,21 +27,22 @@
 #define T5                                                                                         \
 	J3, {"task_id", P_STR, true, NULL},                                                        \
 	{                                                                                          \
-		"task_version", P_INT, true, NULL                                                  \
+		"task_version", P_INT, true, NULL, 0, INT32_MAX                                    \
 	}
 
 static const struct param j3[] = {J3};
-static const struct param reserve_params[] = {J3, {"ttl_ms", P_INT, false, "60000"}};
+static const struct param reserve_params[] = {J3, {"ttl_ms", P_INT, false, "60000", 0, INT32_MAX}};
 static const struct param t5[] = {T5};
 static const struct param task_stop_params[] = {
-    T5, {"status", P_STR, false, "\"failed\""}, {"progress", P_INT, false, "0"}};
+    T5, {"status", P_STR, false, "\"failed\""}, {"progress", P_INT, false, "0", 0, INT32_MAX}};
 static const struct param task_status_params[] = {
-    T5, {"status", P_STR, true, NULL}, {"progress", P_INT, false, "0"}};
-static const struct param task_rerun_params[] = {T5, {"new_version", P_INT, true, NULL}};
+    T5, {"status", P_STR, true, NULL}, {"progress", P_INT, false, "0", 0, INT32_MAX}};
+static const struct param task_rerun_params[] = {T5,
+						 {"new_version", P_INT, true, NULL, 0, INT32_MAX}};
 static const struct param progress_params[] = {J3, {"progress", P_FLOAT, true, NULL}};
 static const struct param job_status_params[] = {J3,
 						 {"status", P_STR, true, NULL},
-						 {"progress", P_INT, false, "0"},
+						 {"progress", P_INT, false, "0", 0, INT32_MAX},
 						 {"reason_code", P_STR, false, NULL},
 						 {"reason", P_STR, false, NULL},
 						 {"first_failure", P_DICT, false, NULL}};
@@ -280,6 +282,16 @@ static const struct command commands[] = {
 
 /* ---- the common way of a command ---- */
 
+void partner_bind_caller(struct http_req *r, struct db_batch *b)
+{
+	const struct tls_identity *id = http_req_identity(r);
+	struct db_array parties = {0};
+
+	for (size_t i = 0; id != NULL && i < id->n_parties; i++)
+		db_array_text(&parties, id->parties[i]);
+	db_array(b, &parties);
+}
+
 void partner_add_message(struct http_req *r, const json_t *p, struct db_batch *b)
 {
 	const char *key = http_req_header(r, "X-Norn-Key");
@@ -293,14 +305,32 @@ void partner_add_message(struct http_req *r, const json_t *p, struct db_batch *b
 		db_int(b, no);
 	else
 		db_null(b); /* a FATE site */
+	db_null(b);
+	partner_bind_caller(r, b);
+}
+
+static void unknown_job(struct request *q)
+{
+	if (q->cmd->unknown_is_ok)
+		reply_ok(q->r, NULL);
+	else
+		reply_code(q->r, ERR_JOB_NOT_FOUND,
+			   "No found job: job_id[%s],role[%s],party_id[%s]", text(q, "job_id"),
+			   text(q, "role"), text(q, "party_id"));
 }
 
 static void on_done(struct db_result *res, void *arg)
 {
 	struct request *q = arg;
+	const struct log_ctx ctx = {.request_id = http_req_id(q->r), .attempt = -1};
 
 	if (db_error(res) != NULL) {
+		if (db_error(res)->code == ERR_API_PERMISSION)
+			log_warn(&ctx, "refused %s from %s: %s", q->cmd->path,
+				 http_req_remote(q->r), db_error(res)->msg);
 		reply_db_err(q->r, res);
+	} else if (db_is_null(res, A_MESSAGE, 0, "status")) {
+		unknown_job(q);
 	} else {
 		if (q->cmd->wakes_exec)
 			node_wake(request_node(q->r), WAKE_EXEC);
@@ -310,36 +340,6 @@ static void on_done(struct db_result *res, void *arg)
 			reply_ok(q->r, NULL);
 	}
 	request_free(q);
-}
-
-static void on_scheduler(struct db_result *res, void *arg)
-{
-	struct request *q = arg;
-	struct db_batch *b;
-
-	if (db_error(res) != NULL) {
-		reply_db_err(q->r, res);
-		request_free(q);
-		return;
-	}
-	if (db_rows(res, 0) == 0) {
-		if (q->cmd->unknown_is_ok)
-			reply_ok(q->r, NULL);
-		else
-			reply_code(q->r, ERR_JOB_NOT_FOUND,
-				   "No found job: job_id[%s],role[%s],party_id[%s]",
-				   text(q, "job_id"), text(q, "role"), text(q, "party_id"));
-		request_free(q);
-		return;
-	}
-	if (!request_speaks_for(q->r, db_get(res, 0, 0, "scheduler_party_id"))) {
-		request_free(q);
-		return;
-	}
-	b = db_batch_new(request_node(q->r)->db);
-	partner_add_message(q->r, q->p, b);
-	q->cmd->add(q, b);
-	db_submit(b, on_done, q);
 }
 
 /* "<job id>_<task name>" */
@@ -404,9 +404,9 @@ static void handle_command(struct http_req *r, void *arg)
 		return;
 	}
 	b = db_batch_new(request_node(r)->db);
-	db_add(b, Q_PARTY_SCHEDULER);
-	bind_j3(q, b);
-	db_submit(b, on_scheduler, q);
+	partner_add_message(r, p, b);
+	q->cmd->add(q, b);
+	db_submit(b, on_done, q);
 }
 
 /* ---- a new job ---- */
@@ -548,6 +548,8 @@ const struct http_route partner_routes[] = {
      DOC(.data = "{parties:string[] version:string now_ms:integer site:string}")},
     {"POST", "/v2/partner/job/create", handle_create, 0, 64 << 20, "Create a job for one party",
      DOC(TAKES_JSON(handle_create_params))},
+    {"POST", "/v2/partner/messages", group_handle, 0, GROUP_BODY_MAX,
+     "Several of these messages in order", &group_doc},
     COMMAND("/v2/partner/job/resource/apply", "Reserve the job's cores and memory", reserve_params,
 	    NULL),
     COMMAND("/v2/partner/job/resource/return", "Give them back", j3, NULL),

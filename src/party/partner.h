@@ -12,8 +12,11 @@
 #include <jansson.h>
 
 /* Adds the statement that refuses a message which comes behind a later one (X-Norn-Key is its
- * number). It must be of one batch with what the message asks for. p: job_id, role, party_id. */
+ * number), and a caller that does not speak for the job's scheduler. It must be of one batch with
+ * what the message asks for. p: job_id, role, party_id. */
 void partner_add_message(struct http_req *r, const json_t *p, struct db_batch *b);
+/* Binds whom the caller speaks for, as an array. */
+void partner_bind_caller(struct http_req *r, struct db_batch *b);
 
 extern const struct http_route partner_routes[];
 extern const size_t partner_n_routes;

@@ -5,6 +5,7 @@
 #include "store/node.h"
 
 #define PEER_PROTOCOL_VERSION "1"
+#define PEER_MESSAGES         "/v2/partner/messages" /* several at once, see group.c */
 
 struct peer_call {
 	const char *dest_party;

@@ -36,26 +36,32 @@ static void on_reported(struct db_result *res, void *arg)
 			   js_str(q->p, "task_id", ""), (long long)js_int(q->p, "task_version", 0),
 			   js_str(q->p, "status", ""));
 	} else {
-		node_wake(request_node(q->r), WAKE_SCHED);
+		if (!str_eq(js_str(q->p, "status", ""), "running")) /* that changes no plan */
+			node_wake(request_node(q->r), WAKE_SCHED);
 		reply_ok(q->r, NULL);
 	}
 	report_free(q);
 }
 
+/* Null when there is none; so is one that no column takes. */
 static void bind_optional_int(struct db_batch *b, const json_t *p, const char *key)
 {
-	const json_t *v = json_object_get(p, key);
+	int64_t v = js_int(p, key, INT64_MAX);
+	bool is_time = strcmp(key, "elapsed_ms") == 0;
 
-	if (json_is_integer(v))
-		db_int(b, json_integer_value(v));
+	if (v != INT64_MAX && (is_time || (v >= INT32_MIN && v <= INT32_MAX)))
+		db_int(b, v);
 	else
 		db_null(b);
 }
 
 static const struct param handle_report_params[] = {
-    {"job_id", P_STR, true, NULL},       {"role", P_STR, true, NULL},
-    {"party_id", P_STR, true, NULL},     {"task_id", P_STR, true, NULL},
-    {"task_version", P_INT, true, NULL}, {"status", P_STR, true, NULL},
+    {"job_id", P_STR, true, NULL},
+    {"role", P_STR, true, NULL},
+    {"party_id", P_STR, true, NULL},
+    {"task_id", P_STR, true, NULL},
+    {"task_version", P_INT, true, NULL, 0, INT32_MAX},
+    {"status", P_STR, true, NULL},
 };
 
 static void handle_report(struct http_req *r, void *arg)
@@ -98,15 +104,7 @@ static void handle_report(struct http_req *r, void *arg)
 	db_text(b, js_str(body, "error", NULL));
 	db_text(b, js_str(body, "stderr_tail", NULL));
 	db_bool(b, js_bool(body, "node_lost", false));
-	if (json_is_integer(json_object_get(body, "elapsed_ms"))) {
-		db_add(b, Q_SCHED_REPORT_ELAPSED);
-		db_text(b, js_str(p, "job_id", ""));
-		db_text(b, task_id + n + 1);
-		db_int(b, js_int(p, "task_version", 0));
-		db_text(b, js_str(p, "role", ""));
-		db_text(b, js_str(p, "party_id", ""));
-		db_int(b, js_int(body, "elapsed_ms", 0));
-	}
+	bind_optional_int(b, body, "elapsed_ms");
 	db_submit(b, on_reported, q);
 }
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "party/outbox.h"
 #include "plan/plan.h"
 #include "sched/cycle.h"
 #include "store/phases.h"
@@ -28,6 +29,7 @@ struct sched {
 	struct cycle *cycle;
 	struct cycle_wakes wakes;
 	int leave_index;
+	int claim_at; /* statement by which the messages of the plan are claimed */
 	struct plan_policy policy;
 	int64_t cycles, planned, refused;
 	int64_t claim_us; /* when the cycle began */
@@ -158,6 +160,7 @@ static void on_applied(struct db_result *r, void *arg)
 	const struct err *e = db_error(r);
 	bool more = false;
 
+	outbox_claimed(s->node, r, s->claim_at); /* first: they have the longer way */
 	if (e != NULL) {
 		bool ours = plan_is_to_blame(r);
 		if (ours && s->cycle->n_jobs > 1) {
@@ -177,8 +180,7 @@ static void on_applied(struct db_result *r, void *arg)
 	more |= db_rows(r, s->leave_index) > 0;
 	if (db_affected(r, 0) > 0) {
 		more |= s->wakes.sched;
-		/* Messages first: they have the longer way. */
-		if (s->wakes.outbox)
+		if (s->wakes.outbox && s->claim_at < 0)
 			node_wake(s->node, WAKE_OUTBOX);
 		if (s->wakes.exec)
 			node_wake(s->node, WAKE_EXEC);
@@ -201,6 +203,7 @@ static void on_loaded(struct db_result *r, void *arg)
 	cycle_loaded(s->cycle, s->node->conf, r);
 	b = db_batch_new(s->node->db);
 	s->leave_index = cycle_apply_batch(s->cycle, &s->policy, b, &s->wakes);
+	s->claim_at = s->wakes.outbox ? outbox_claim_add(s->node, b) : -1;
 	db_submit(b, on_applied, s);
 }
 

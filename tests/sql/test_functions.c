@@ -362,6 +362,63 @@ START_TEST(reports_in_any_order_and_number)
 }
 END_TEST
 
+static const char *reports(const char *const *tasks, const char *statuses, int n)
+{
+	char names[64] = "", same[5][64] = {"", "", "", "", ""};
+	static const char *const values[] = {"j", "0", "host", "9998", "7"};
+
+	for (int i = 0; i < n; i++) {
+		strcat(names, i > 0 ? "," : "");
+		strcat(names, tasks[i]);
+		for (size_t k = 0; k < 5; k++) {
+			strcat(same[k], i > 0 ? "," : "");
+			strcat(same[k], values[k]);
+		}
+	}
+	return fn_text(
+	    A,
+	    "SELECT string_agg(place || CASE WHEN taken THEN 't' ELSE 'f' END, ' ' ORDER "
+	    "BY place) FROM norn.sched_remote_reports('{%s}', '{%s}', '{%s}', '{%s}', "
+	    "'{%s}', '{%s}', '{%s}', NULL, NULL, NULL, NULL, NULL)",
+	    same[0], names, same[1], same[2], same[3], statuses, same[4]);
+}
+
+START_TEST(of_several_reports_on_one_run_the_end_counts)
+{
+	static const char *const t0_twice[] = {"t0", "t0"};
+	static const char *const mixed[] = {"t0", "tx", "t0", "t0"};
+
+	fn_running_job(A, &(struct fn_job){.id = "j", .n_parties = 2, .n_remote = 1, .cores = 1},
+		       1);
+	ck_assert_str_eq(reports(t0_twice, "{running,running}", 2), "1t 2f");
+	ck_assert_str_eq(report_state(), "running f 0");
+	/* the first end; what comes behind it is stale, a task that is not known has no answer */
+	ck_assert_str_eq(reports(mixed, "{running,success,failed,success}", 4), "1f 3t 4f");
+	ck_assert_str_eq(report_state(), "failed t 1");
+	ck_assert_str_eq(
+	    fn_text(A, "SELECT string_agg(from_status || '>' || to_status || ' ' || reason, ', ' "
+		       "ORDER BY event_no) FROM norn.event WHERE object = 'run'"),
+	    "waiting>running reported, running>running stale_report, running>running "
+	    "stale_report, running>failed reported, failed>success stale_report");
+}
+END_TEST
+
+START_TEST(how_long_a_run_took_is_what_its_party_says)
+{
+	static const char sql[] =
+	    "SELECT norn.sched_remote_report('j', 't0', 0, 'host', '9998', 'success', 0, NULL, "
+	    "NULL, NULL, false, %s)";
+
+	fn_running_job(A, &(struct fn_job){.id = "j", .n_parties = 2, .n_remote = 1, .cores = 1},
+		       1);
+	ck_assert_int_eq(fn_int(A, sql, "1500"), 1);
+	ck_assert_int_eq(
+	    fn_int(A, "SELECT norn.ms(end_at) - norn.ms(start_at) FROM norn.task_party WHERE "
+		      "party_no = 1"),
+	    1500);
+}
+END_TEST
+
 START_TEST(a_report_on_an_old_attempt_does_not_touch_the_new_one)
 {
 	int64_t no = fn_running_job(
@@ -459,8 +516,8 @@ END_TEST
 
 static int claim_messages(int64_t *no, int64_t *lease)
 {
-	const char *params[] = {"10", "5000"};
-	PGresult *res = fn_stmt(A, Q_OUTBOX_CLAIM, 2, params);
+	const char *params[] = {"10", "5000", "1", "1000", "{}"};
+	PGresult *res = fn_stmt(A, Q_OUTBOX_CLAIM, 5, params);
 	int n = PQntuples(res);
 
 	if (n > 0) {
@@ -476,7 +533,7 @@ static void done_message(int64_t no, int64_t lease)
 	char a[32], b[32];
 	const char *params[] = {a, b};
 
-	snprintf(a, sizeof(a), "%lld", (long long)no);
+	snprintf(a, sizeof(a), "{%lld}", (long long)no);
 	snprintf(b, sizeof(b), "%lld", (long long)lease);
 	PQclear(fn_stmt(A, Q_OUTBOX_DONE, 2, params));
 }
@@ -493,7 +550,7 @@ START_TEST(messages_to_one_party_of_a_job_go_one_by_one)
 	ck_assert_int_eq(fn_int(A, "SELECT count(*) FROM norn.outbox WHERE due_at <= now()"), 0);
 	ck_assert_int_eq(claim_messages(&no, &lease), 0);
 	/* an answer under a lease that was lost is not written, nor is what would go with it */
-	fn_refused(A, "NR001", "SELECT norn.outbox_done(%lld, %lld)", (long long)first,
+	fn_refused(A, "NR001", "SELECT norn.outbox_done('{%lld}', %lld)", (long long)first,
 		   (long long)lease + 1);
 	ck_assert_int_eq(fn_int(A, "SELECT count(*) FROM norn.outbox"), 3);
 	ck_assert_int_eq(claim_messages(&no, &lease), 0);
@@ -588,6 +645,8 @@ int main(void)
 	tcase_add_test(tc, expired_grants_make_room_and_wake_others);
 	tcase_add_test(tc, unknown_jobs_are_errors_or_nothing);
 	tcase_add_test(tc, reports_in_any_order_and_number);
+	tcase_add_test(tc, of_several_reports_on_one_run_the_end_counts);
+	tcase_add_test(tc, how_long_a_run_took_is_what_its_party_says);
 	tcase_add_test(tc, a_report_on_an_old_attempt_does_not_touch_the_new_one);
 	tcase_add_test(tc, reports_behind_the_end_of_a_job_leave_nothing);
 	tcase_add_test(tc, children_count_their_parents_down);

@@ -89,15 +89,17 @@ END_TEST
 
 /* ---- at the sender ---- */
 
+/* jobs and destinations, lease ms, messages of one, bytes, commands that may go together */
+static const char *const one_by_one[] = {"8", "60000", "1", "1000", "{}"};
+
 static int64_t claim_message(int64_t *lease_no)
 {
-	static const char *const params[] = {"1", "60000"};
 	PGresult *res;
 	int64_t no;
 
 	fn_do(A, "UPDATE norn.outbox SET due_at = now() WHERE outbox_no = "
 		 "(SELECT min(outbox_no) FROM norn.outbox)");
-	res = fn_stmt(A, Q_OUTBOX_CLAIM, 2, params);
+	res = fn_stmt(A, Q_OUTBOX_CLAIM, 5, one_by_one);
 	ck_assert_int_eq(PQntuples(res), 1);
 	no = strtoll(PQgetvalue(res, 0, PQfnumber(res, "outbox_no")), NULL, 10);
 	*lease_no = strtoll(PQgetvalue(res, 0, PQfnumber(res, "lease_no")), NULL, 10);
@@ -109,7 +111,7 @@ static const char *done_sql(int64_t no, int64_t lease_no)
 {
 	static char text[96];
 
-	snprintf(text, sizeof(text), "SELECT norn.outbox_done(%lld, %lld)", (long long)no,
+	snprintf(text, sizeof(text), "SELECT norn.outbox_done('{%lld}', %lld)", (long long)no,
 		 (long long)lease_no);
 	return text;
 }
@@ -140,13 +142,35 @@ static void message_of_r(PGconn *pg)
 		  "VALUES ('1', '2', 'r', 'task_report', '{}')");
 }
 
+/* The messages that a claim brings, as text: "1 2 | 5", groups in the order of their leases; with
+ * "..." behind them when there may be more at once. */
+static const char *claimed_by(PGconn *pg, const char *const *params)
+{
+	static char text[256];
+	PGresult *res = fn_stmt(pg, Q_OUTBOX_CLAIM, 5, params);
+	const char *lease = NULL;
+
+	text[0] = '\0';
+	for (int i = 0; i < PQntuples(res); i++) {
+		size_t len = strlen(text);
+		const char *no = PQgetvalue(res, i, PQfnumber(res, "outbox_no"));
+		const char *of = PQgetvalue(res, i, PQfnumber(res, "lease_no"));
+		snprintf(text + len, sizeof(text) - len, "%s%s%s", len > 0 ? " " : "",
+			 lease != NULL && *no != '\0' && strcmp(lease, of) != 0 ? "| " : "",
+			 *no == '\0' ? "..." : no);
+		lease = of;
+	}
+	PQclear(res);
+	return text;
+}
+
 static int claimed(PGconn *pg)
 {
-	static const char *const params[] = {"8", "60000"};
-	PGresult *res = fn_stmt(pg, Q_OUTBOX_CLAIM, 2, params);
-	int n = PQntuples(res);
+	const char *text = claimed_by(pg, one_by_one);
+	int n = 0;
 
-	PQclear(res);
+	for (const char *p = text; *p != '\0'; p++)
+		n += (p == text || p[-1] == ' ') && *p >= '0' && *p <= '9';
 	return n;
 }
 
@@ -200,6 +224,178 @@ START_TEST(a_message_behind_one_that_is_not_answered_is_put_off)
 	ck_assert_int_eq(claimed(A), 1);
 	ck_assert_int_eq(due_now(), 0);
 	ck_assert_int_eq(fn_int(A, "SELECT sum(tries) FROM norn.outbox"), 1);
+}
+END_TEST
+
+/* ---- several at once ---- */
+
+static const char *const together[] = {"8", "60000", "4", "1000", "{task_report,task_start}"};
+
+static void number_from_one(void)
+{
+	fn_do(A, "ALTER TABLE norn.outbox ALTER COLUMN outbox_no RESTART");
+}
+
+static void put(PGconn *pg, const char *dest, const char *command)
+{
+	fn_do(pg,
+	      "INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, command, body) "
+	      "VALUES ('%s', '2', 'r', '%s', '{}')",
+	      dest, command);
+}
+
+START_TEST(what_waits_for_one_party_goes_together_and_in_order)
+{
+	number_from_one();
+	put(A, "1", "task_start");
+	put(A, "1", "task_report");
+	put(A, "7", "task_report");
+	for (int i = 0; i < 4; i++)
+		put(A, "1", "task_start");
+	ck_assert_str_eq(claimed_by(A, together), "1 2 4 5 | 3");
+	ck_assert_int_eq(due_now(), 0);
+	/* the answers of all, or of none */
+	fn_refused(A, "NR001",
+		   "SELECT norn.outbox_done('{1,2,3}', (SELECT lease_no FROM norn.outbox WHERE "
+		   "outbox_no = 1))");
+	fn_do(A, "SELECT norn.outbox_done('{1,2,4,5}', (SELECT lease_no FROM norn.outbox WHERE "
+		 "outbox_no = 1))");
+	ck_assert_str_eq(claimed_by(A, together), "6 7");
+}
+END_TEST
+
+START_TEST(a_command_that_goes_alone_ends_a_group)
+{
+	number_from_one();
+	put(A, "1", "task_start");
+	put(A, "1", "task_start");
+	put(A, "1", "job_release");
+	put(A, "1", "task_start");
+	ck_assert_str_eq(claimed_by(A, together), "1 2");
+	fn_do(A, "SELECT norn.outbox_done('{1,2}', max(lease_no)) FROM norn.outbox");
+	ck_assert_str_eq(claimed_by(A, together), "3");
+	fn_do(A, "SELECT norn.outbox_done('{3}', max(lease_no)) FROM norn.outbox");
+	ck_assert_str_eq(claimed_by(A, together), "4");
+}
+END_TEST
+
+START_TEST(a_group_has_no_more_bytes_than_may_be_sent)
+{
+	static const char *const few[] = {"8", "60000", "4", "5", "{task_report}"};
+
+	number_from_one();
+	for (int i = 0; i < 4; i++)
+		put(A, "1", "task_report");
+	ck_assert_str_eq(claimed_by(A, few), "1 2");
+	fn_do(A, "SELECT norn.outbox_done('{1,2}', max(lease_no)) FROM norn.outbox");
+	/* one that is too large by itself goes alone */
+	fn_do(A, "UPDATE norn.outbox SET body = '{\"a\": 123456}' WHERE outbox_no = 3");
+	ck_assert_str_eq(claimed_by(A, few), "3");
+}
+END_TEST
+
+START_TEST(a_group_ends_before_what_somebody_else_has_locked)
+{
+	number_from_one();
+	for (int i = 0; i < 3; i++)
+		put(A, "1", "task_report");
+	fn_do(B, "BEGIN");
+	fn_do(B, "SELECT 1 FROM norn.outbox WHERE outbox_no = 2 FOR UPDATE");
+	ck_assert_str_eq(claimed_by(A, together), "1");
+	fn_do(B, "COMMIT");
+}
+END_TEST
+
+START_TEST(a_site_that_takes_no_groups_gets_single_messages)
+{
+	number_from_one();
+	for (int i = 0; i < 3; i++)
+		put(A, "1", "task_report");
+	fn_do(A,
+	      "INSERT INTO norn.site_route (party_id, url, single_until) VALUES ('1', 'u', now() "
+	      "+ interval '1 minute')");
+	ck_assert_str_eq(claimed_by(A, together), "1");
+	fn_do(A, "SELECT norn.outbox_done('{1}', max(lease_no)) FROM norn.outbox");
+	fn_do(A, "UPDATE norn.site_route SET single_until = now()");
+	ck_assert_str_eq(claimed_by(A, together), "2 3");
+}
+END_TEST
+
+START_TEST(what_was_sent_with_a_message_that_did_not_arrive_waits_for_it)
+{
+	number_from_one();
+	for (int i = 0; i < 3; i++)
+		put(A, "1", "task_report");
+	ck_assert_str_eq(claimed_by(A, together), "1 2 3");
+	fn_do(A, "SELECT norn.outbox_done('{1}', max(lease_no)) FROM norn.outbox");
+	PQclear(
+	    fn_stmt(A, Q_OUTBOX_FAILED, 4,
+		    (const char *const[]){"2", fn_text(A, "SELECT max(lease_no) FROM norn.outbox"),
+					  "why", "50000"}));
+	ck_assert_str_eq(claimed_by(A, together), "");
+	fn_do(A, "UPDATE norn.outbox SET due_at = now() WHERE outbox_no = 2");
+	ck_assert_str_eq(claimed_by(A, together), "2 3");
+	ck_assert_str_eq(
+	    fn_text(A, "SELECT string_agg(tries::text, ' ' ORDER BY outbox_no) FROM norn.outbox"),
+	    "2 2");
+}
+END_TEST
+
+/* Transactions end in another order than they were given their numbers in. */
+START_TEST(a_message_with_a_smaller_number_that_comes_late_is_not_left_behind)
+{
+	number_from_one();
+	put(A, "1", "task_report");
+	fn_do(B, "BEGIN");
+	put(B, "1", "task_report");
+	put(A, "1", "task_report");
+	ck_assert_str_eq(claimed_by(A, together), "1 3");
+	fn_do(B, "COMMIT");
+	ck_assert_str_eq(claimed_by(A, together), "");
+	ck_assert_int_eq(due_now(), 0);
+	fn_do(A, "SELECT norn.outbox_done('{1,3}', max(lease_no)) FROM norn.outbox");
+	ck_assert_str_eq(claimed_by(A, together), "2");
+}
+END_TEST
+
+START_TEST(what_is_under_way_is_not_sent_with_what_has_come_before_it)
+{
+	number_from_one();
+	fn_do(B, "BEGIN");
+	put(B, "1", "task_report");
+	put(A, "1", "task_report");
+	ck_assert_str_eq(claimed_by(A, together), "2");
+	fn_do(B, "COMMIT");
+	ck_assert_str_eq(claimed_by(A, together), "1");
+	fn_do(A, "UPDATE norn.outbox SET due_at = now() - interval '1 s'");
+	ck_assert_str_eq(claimed_by(A, together), "1 2");
+}
+END_TEST
+
+START_TEST(a_group_may_come_again_or_in_part_until_a_later_message_has_come)
+{
+	fn_do(A, "%s", create);
+	fn_do(A, "SELECT norn.party_message('r', 'host', '9998', 5, 8)");
+	fn_do(A, "SELECT norn.party_message('r', 'host', '9998', 5, 8)");
+	fn_do(A, "SELECT norn.party_message('r', 'host', '9998', 5)");
+	fn_do(A, "SELECT norn.party_message('r', 'host', '9998', 6, 9)");
+	fn_refused(A, "NR001", "SELECT norn.party_message('r', 'host', '9998', 5)");
+	fn_do(A, "SELECT norn.party_message('r', 'host', '9998', 10)");
+	fn_refused(A, "NR001", "SELECT norn.party_message('r', 'host', '9998', 6, 9)");
+}
+END_TEST
+
+START_TEST(only_its_scheduler_commands_a_job)
+{
+	fn_do(A, "%s", create);
+	fn_refused(A, "NR000",
+		   "SELECT norn.party_message('r', 'host', '9998', 5, NULL, '{2,9998}')");
+	fn_refused(A, "NR000", "SELECT norn.party_message('r', 'host', '9998', NULL, NULL, '{}')");
+	ck_assert_str_eq(
+	    fn_text(A, "SELECT norn.party_message('r', 'host', '9998', 5, NULL, '{2,1}')"),
+	    "waiting");
+	ck_assert_str_eq(
+	    fn_text(A, "SELECT norn.party_message('nobody', 'host', '9998', 5, NULL, '{1}')"), "");
 }
 END_TEST
 
@@ -277,7 +473,7 @@ START_TEST(a_message_about_a_task_does_not_read_the_others)
 	const struct fn_job large = {.id = "j", .n_tasks = TASKS, .n_parties = 2, .n_remote = 1};
 	const char *const state[] = {"j", "t1000", "0", "guest", "9999"};
 	const char *const report[] = {"j",  "t1000", "0",  "host", "9998", "running",
-				      NULL, NULL,    NULL, NULL,   "f"};
+				      NULL, NULL,    NULL, NULL,   "f",    NULL};
 	int64_t before;
 	PGresult *res;
 
@@ -291,7 +487,7 @@ START_TEST(a_message_about_a_task_does_not_read_the_others)
 	ck_assert_int_eq(PQntuples(res), 1);
 	ck_assert_str_eq(PQgetvalue(res, 0, 0), "waiting");
 	PQclear(res);
-	res = fn_stmt(A, Q_SCHED_REMOTE_REPORT, 11, report);
+	res = fn_stmt(A, Q_SCHED_REMOTE_REPORT, 12, report);
 	ck_assert_str_eq(PQgetvalue(res, 0, 0), "t");
 	PQclear(res);
 	ck_assert_int_lt(rows_read() - before, TASKS / 4);
@@ -315,6 +511,16 @@ int main(void)
 	tcase_add_test(tc, a_message_that_comes_while_the_one_before_is_answered_is_not_put_off);
 	tcase_add_test(tc, an_answer_brings_back_what_is_just_being_put_off);
 	tcase_add_test(tc, a_message_behind_one_that_is_not_answered_is_put_off);
+	tcase_add_test(tc, what_waits_for_one_party_goes_together_and_in_order);
+	tcase_add_test(tc, a_command_that_goes_alone_ends_a_group);
+	tcase_add_test(tc, a_group_has_no_more_bytes_than_may_be_sent);
+	tcase_add_test(tc, a_group_ends_before_what_somebody_else_has_locked);
+	tcase_add_test(tc, a_site_that_takes_no_groups_gets_single_messages);
+	tcase_add_test(tc, what_was_sent_with_a_message_that_did_not_arrive_waits_for_it);
+	tcase_add_test(tc, a_message_with_a_smaller_number_that_comes_late_is_not_left_behind);
+	tcase_add_test(tc, what_is_under_way_is_not_sent_with_what_has_come_before_it);
+	tcase_add_test(tc, a_group_may_come_again_or_in_part_until_a_later_message_has_come);
+	tcase_add_test(tc, only_its_scheduler_commands_a_job);
 	tcase_add_test(tc, a_stop_for_an_earlier_attempt_does_not_stop_a_rerun);
 	tcase_add_test(tc, a_claim_that_nobody_heard_of_is_found);
 	tcase_add_test(tc, a_run_that_comes_while_a_claim_begins_is_in_its_answer);
