@@ -126,22 +126,33 @@ BEGIN
       FROM norn.job_party p WHERE p.job_no = p_job_no;
 END $$;
 
--- A poke for several, taken in the order of their numbers so that two callers cannot deadlock.
-CREATE FUNCTION norn.jobs_poke(nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    UPDATE norn.job_work w SET poke = w.poke + 1,
-           due_at = CASE WHEN w.lease_until > now() THEN w.due_at ELSE LEAST(w.due_at, norn.due_now(w.prio)) END
-      FROM (SELECT DISTINCT n.no FROM unnest(nos) AS n(no) ORDER BY 1 OFFSET 0) l
-     WHERE w.job_no = ANY (ARRAY[l.no]);
-END $$;
-
--- After a poke: a report that came behind the end of its job leaves nothing behind.
-CREATE FUNCTION norn.task_work_tidy(nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+-- A poke for several, taken in the order of their numbers so that two callers cannot deadlock. Returns those that are
+-- over (null: none is).
+CREATE FUNCTION norn.jobs_poke(nos bigint[]) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
     v_over bigint[];
 BEGIN
-    SELECT array_agg(n.no) INTO v_over FROM unnest(nos) AS n(no)
-     WHERE (SELECT count(*) FROM norn.job_work w WHERE w.job_no = n.no) = 0;
+    WITH poked AS (
+        UPDATE norn.job_work w SET poke = w.poke + 1,
+               due_at = CASE WHEN w.lease_until > now() THEN w.due_at ELSE LEAST(w.due_at, norn.due_now(w.prio)) END
+          FROM (SELECT DISTINCT n.no FROM unnest(nos) AS n(no) ORDER BY 1 OFFSET 0) l
+         WHERE w.job_no = ANY (ARRAY[l.no])
+        RETURNING w.job_no)
+    SELECT array_agg(n.no) INTO v_over FROM unnest(nos) AS n(no) WHERE n.no NOT IN (SELECT job_no FROM poked);
+    RETURN v_over;
+END $$;
+
+-- Parties have ended their parts of these tasks (pairs, one or more of each): their schedulers are to look. A report
+-- that came behind the end of its job leaves nothing behind.
+CREATE FUNCTION norn.tasks_reported(p_job_nos bigint[], p_task_nos integer[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_over bigint[];
+BEGIN
+    INSERT INTO norn.task_work (job_no, task_no, stage)
+    SELECT DISTINCT a.job_no, a.task_no, 'reported'::norn.task_stage
+      FROM unnest(p_job_nos, p_task_nos) AS a(job_no, task_no) ORDER BY 1, 2
+        ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq'), stage = 'reported';
+    v_over := norn.jobs_poke(p_job_nos);
     IF v_over IS NOT NULL THEN
         DELETE FROM norn.task_work t WHERE t.job_no = ANY (v_over);
     END IF;

@@ -549,34 +549,11 @@ BEGIN
 END $$;
 
 -- ------------------------------------------------------------------ runs, as executors see them
--- Tells the schedulers of these runs how they are. A scheduler of this database finds it in their rows and is told of
--- ends only. p_status null: each run's own party status.
--- p_share_tail: whether a scheduler's site may see the end of stderr (exec.share_error_tail).
+-- Tells schedulers at other sites how these runs are. p_status null: each run's own party status.
+-- p_share_tail: whether they may see the end of stderr (exec.share_error_tail).
 CREATE FUNCTION norn.runs_report(p_run_nos bigint[], p_status text, p_node_lost boolean, p_share_tail boolean)
 RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    v_job_nos bigint[];
-    v_task_nos integer[];
-    v_away bigint[];
 BEGIN
-    SELECT array_agg(j.job_no) FILTER (WHERE j.job_no IS NOT NULL),
-           array_agg(t.task_no) FILTER (WHERE j.job_no IS NOT NULL),
-           array_agg(t.run_no) FILTER (WHERE j.job_no IS NULL)
-      INTO v_job_nos, v_task_nos, v_away
-      FROM norn.party_task t
-     CROSS JOIN LATERAL (SELECT j.job_no FROM norn.party_job j WHERE j.party_job_no = t.party_job_no OFFSET 0) j
-     WHERE t.run_no = ANY (p_run_nos);
-    IF v_job_nos IS NOT NULL AND p_status IS NULL THEN
-        INSERT INTO norn.task_work (job_no, task_no, stage)
-        SELECT DISTINCT a.job_no, a.task_no, 'reported'::norn.task_stage
-          FROM unnest(v_job_nos, v_task_nos) AS a(job_no, task_no) ORDER BY 1, 2
-            ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq'), stage = 'reported';
-        PERFORM norn.jobs_poke(v_job_nos);
-        PERFORM norn.task_work_tidy(v_job_nos);
-    END IF;
-    IF v_away IS NULL THEN
-        RETURN;
-    END IF;
     INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, command, body)
     SELECT j.scheduler_party_id, t.party_id, t.job_id, 'task_report', json_strip_nulls(json_build_object(
                'job_id', t.job_id, 'role', t.role, 'party_id', t.party_id, 'task_id', t.job_id || '_' || t.task_name,
@@ -585,7 +562,7 @@ BEGIN
                'stderr_tail', CASE WHEN p_share_tail THEN t.stderr_tail END, 'node_lost', p_node_lost,
                'elapsed_ms', norn.ms(t.end_at) - norn.ms(t.start_at)))
       FROM norn.party_task t JOIN norn.party_job j USING (party_job_no)
-     WHERE t.run_no = ANY (v_away);
+     WHERE t.run_no = ANY (p_run_nos);
 END $$;
 
 -- Claims runs for a node, at most as many as hashes of fresh task tokens are brought; each claim is a lease with a
@@ -598,6 +575,7 @@ LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     v_runs bigint[];
+    v_away bigint[];     -- of schedulers at other sites
 BEGIN
     WITH c AS (
         SELECT w.run_no FROM norn.run_work w
@@ -612,15 +590,24 @@ BEGIN
     IF v_runs IS NULL THEN
         RETURN;
     END IF;
-    UPDATE norn.party_task t SET party_status = 'running', node_id = p_node_id, start_at = now(),
-           version = t.version + 1, update_at = now(), token_hash = p_hashes[u.i]
-      FROM unnest(v_runs) WITH ORDINALITY AS u(no, i)
-     WHERE t.run_no = u.no;
-    INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason, actor)
-    SELECT t.job_id, 'run', t.task_name, t.role, t.party_id, t.attempt, 'waiting', 'running', 'claimed',
-           'node ' || COALESCE((SELECT n.name FROM norn.node n WHERE n.node_id = p_node_id), p_node_id)
-      FROM norn.party_task t WHERE t.run_no = ANY (v_runs);
-    PERFORM norn.runs_report(v_runs, 'running', false, false);
+    WITH claimed AS (
+        UPDATE norn.party_task t SET party_status = 'running', node_id = p_node_id, start_at = now(),
+               version = t.version + 1, update_at = now(), token_hash = p_hashes[u.i]
+          FROM unnest(v_runs) WITH ORDINALITY AS u(no, i)
+         WHERE t.run_no = u.no
+        RETURNING t.run_no, t.party_job_no, t.job_id, t.task_name, t.role, t.party_id, t.attempt),
+    said AS (
+        INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason, actor)
+        SELECT job_id, 'run', task_name, role, party_id, attempt, 'waiting', 'running', 'claimed',
+               'node ' || COALESCE((SELECT n.name FROM norn.node n WHERE n.node_id = p_node_id), p_node_id)
+          FROM claimed)
+    SELECT array_agg(t.run_no) INTO v_away
+      FROM claimed t
+     CROSS JOIN LATERAL (SELECT j.job_no FROM norn.party_job j WHERE j.party_job_no = t.party_job_no OFFSET 0) j
+     WHERE j.job_no IS NULL;
+    IF v_away IS NOT NULL THEN
+        PERFORM norn.runs_report(v_away, 'running', false, false);
+    END IF;
     RETURN QUERY
         SELECT t.run_no, array_position(v_runs, t.run_no), w.lease_no, t.job_id, t.task_name, t.attempt, t.role, t.party_id, t.component, t.provider,
                t.config, t.timeout_s, t.cores, t.memory_mb, j.model_id, j.model_version,
@@ -638,6 +625,9 @@ CREATE FUNCTION norn.runs_finish(p_run_nos bigint[], p_lease_nos bigint[], p_sta
 RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_runs bigint[];
+    v_job_nos bigint[];  -- of the jobs that are scheduled here, beside v_task_nos
+    v_task_nos integer[];
+    v_away bigint[];     -- runs of schedulers at other sites
 BEGIN
     -- in the order of their numbers, as whoever takes several does
     WITH gone AS (
@@ -658,12 +648,25 @@ BEGIN
                       p_max_rss_kb, p_reasons)
                AS a(run_no, status, exit_code, signal, error, tail, user_ms, sys_ms, max_rss_kb, reason)
          WHERE t.run_no = a.run_no AND t.run_no = ANY (v_runs)
-        RETURNING t.job_id, t.task_name, t.role, t.party_id, t.attempt, a.status, a.reason, a.error)
-    INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason, detail,
-                            actor)
-    SELECT job_id, 'run', task_name, role, party_id, attempt, 'running', status, reason, left(error, 1000), p_actor
-      FROM ended;
-    PERFORM norn.runs_report(v_runs, NULL, p_node_lost, p_share_tail);
+        RETURNING t.run_no, t.party_job_no, t.task_no, t.job_id, t.task_name, t.role, t.party_id, t.attempt, a.status,
+                  a.reason, a.error),
+    e AS MATERIALIZED (
+        SELECT t.*, j.job_no FROM ended t
+         CROSS JOIN LATERAL (SELECT j.job_no FROM norn.party_job j WHERE j.party_job_no = t.party_job_no OFFSET 0) j),
+    said AS (
+        INSERT INTO norn.event (job_id, object, task_name, role, party_id, attempt, from_status, to_status, reason,
+                                detail, actor)
+        SELECT job_id, 'run', task_name, role, party_id, attempt, 'running', status, reason, left(error, 1000), p_actor
+          FROM e)
+    SELECT array_agg(job_no) FILTER (WHERE job_no IS NOT NULL), array_agg(task_no) FILTER (WHERE job_no IS NOT NULL),
+           array_agg(run_no) FILTER (WHERE job_no IS NULL)
+      INTO v_job_nos, v_task_nos, v_away FROM e;
+    IF v_job_nos IS NOT NULL THEN
+        PERFORM norn.tasks_reported(v_job_nos, v_task_nos);
+    END IF;
+    IF v_away IS NOT NULL THEN
+        PERFORM norn.runs_report(v_away, NULL, p_node_lost, p_share_tail);
+    END IF;
     RETURN QUERY SELECT unnest(v_runs);
 END $$;
 

@@ -16,10 +16,7 @@ BEGIN
         RETURN false;
     END IF;
     IF norn.is_end(p_status) THEN
-        INSERT INTO norn.task_work (job_no, task_no, stage) VALUES (p_job_no, p_task_no, 'reported')
-            ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq'), stage = 'reported';
-        PERFORM norn.job_poke(p_job_no);
-        PERFORM norn.task_work_tidy(ARRAY[p_job_no]);
+        PERFORM norn.tasks_reported(ARRAY[p_job_no], ARRAY[p_task_no]);
     END IF;
     RETURN true;
 END $$;
