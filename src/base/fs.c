@@ -28,40 +28,41 @@ static bool is_dir(const char *path)
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* One directory, whose parent exists; one that is there is fine. */
+static bool make_dir(const char *path, mode_t mode, struct err *e)
+{
+	int no;
+
+	if (mkdir(path, mode) == 0)
+		return true;
+	no = errno;
+	/* Of an existing directory on a read-only file system, mkdir may say EROFS. */
+	if (is_dir(path))
+		return true;
+	errno = no == EEXIST ? ENOTDIR : no;
+	return fail(e, "create the directory", path);
+}
+
+/* From below: most often all above it are there. */
 bool fs_mkdirs(const char *path, mode_t mode, struct err *e)
 {
-	char *part = mem_strdup(path);
-	bool ok = true, more = *part != '\0';
-	char *p = part;
+	size_t len = strlen(path);
+	char *part = mem_strdup(path), *slash;
+	bool ok;
 
-	if (!more) {
+	if (len == 0) {
 		free(part);
 		return err_set(e, ERR_IO, "cannot create a directory: the path is empty");
 	}
-	/* Most often all above it are there. */
-	if (mkdir(path, mode) == 0 || (errno == EEXIST && is_dir(path))) {
-		free(part);
-		return true;
-	}
-	while (ok && more) {
-		char old;
-
-		p += strspn(p, "/");
-		p += strcspn(p, "/");
-		more = p[strspn(p, "/")] != '\0';
-		old = *p;
-		*p = '\0';
-		if (mkdir(part, mode) != 0) {
-			int no = errno;
-
-			/* Of an existing directory on a read-only file system, mkdir may say EROFS.
-			 */
-			if (!is_dir(part)) {
-				errno = no == EEXIST ? ENOTDIR : no;
-				ok = fail(e, "create the directory", part);
-			}
-		}
-		*p = old;
+	while (len > 1 && part[len - 1] == '/')
+		part[--len] = '\0';
+	while (mkdir(part, mode) != 0 && errno == ENOENT && (slash = strrchr(part, '/')) != NULL &&
+	       slash != part)
+		*slash = '\0';
+	ok = make_dir(part, mode, e);
+	while (ok && strlen(part) < len) {
+		part[strlen(part)] = '/';
+		ok = make_dir(part, mode, e);
 	}
 	free(part);
 	return ok;
@@ -155,8 +156,7 @@ static bool sync_parent(const char *path)
 	return ok;
 }
 
-static bool write_whole(const char *path, const void *data, size_t len, mode_t mode, bool durable,
-			struct err *e)
+bool fs_write(const char *path, const void *data, size_t len, mode_t mode, struct err *e)
 {
 	char *tmp = mem_printf("%s.XXXXXX", path);
 	int fd = mkostemp(tmp, O_CLOEXEC);
@@ -167,7 +167,7 @@ static bool write_whole(const char *path, const void *data, size_t len, mode_t m
 		free(tmp);
 		return ok;
 	}
-	ok = write_all(fd, data, len) && fchmod(fd, mode) == 0 && (!durable || fsync(fd) == 0);
+	ok = write_all(fd, data, len) && fchmod(fd, mode) == 0 && fsync(fd) == 0;
 	if (!ok)
 		fail(e, "write", path);
 	if (close(fd) != 0 && ok)
@@ -176,20 +176,25 @@ static bool write_whole(const char *path, const void *data, size_t len, mode_t m
 		ok = fail(e, "replace", path);
 	if (!ok)
 		unlink(tmp);
-	else if (durable && !sync_parent(path))
+	else if (!sync_parent(path))
 		ok = fail(e, "sync the directory of", path);
 	free(tmp);
 	return ok;
 }
 
-bool fs_write(const char *path, const void *data, size_t len, mode_t mode, struct err *e)
-{
-	return write_whole(path, data, len, mode, true, e);
-}
-
 bool fs_write_scratch(const char *path, const void *data, size_t len, mode_t mode, struct err *e)
 {
-	return write_whole(path, data, len, mode, false, e);
+	int fd = open(path,
+		      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+		      mode);
+	bool ok;
+
+	if (fd < 0)
+		return fail(e, "write", path);
+	ok = write_all(fd, data, len) || fail(e, "write", path);
+	if (close(fd) != 0 && ok)
+		ok = fail(e, "write", path);
+	return ok;
 }
 
 static size_t read_at(int fd, char *data, size_t len, off_t from)

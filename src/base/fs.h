@@ -16,8 +16,8 @@ MUST_CHECK bool fs_read(const char *path, size_t max_bytes, struct buf *out, str
 /* Temporary file, fsync, rename; mode is set as given, whatever the umask. */
 MUST_CHECK bool fs_write(const char *path, const void *data, size_t len, mode_t mode,
 			 struct err *e);
-/* The same without fsync: for what nobody asks for after the machine went down, and what a caller
- * that must not wait for the disk writes. */
+/* In place and without fsync: for a file that is read only after its writer has said that it is
+ * complete, and that nobody asks for after the machine went down. Less of mode what umask says. */
 MUST_CHECK bool fs_write_scratch(const char *path, const void *data, size_t len, mode_t mode,
 				 struct err *e);
 /* The last max_bytes of a file, cut at the front to a line start; "" when there is no file.

@@ -18,14 +18,13 @@ static const struct js_limits result_limits = {64 << 20, 64, 5000000};
 
 bool results_read(struct run *r)
 {
-	char *path = mem_printf("%s/output/task_result.json", r->work_dir);
+	char *path = mem_printf("%s/" RUN_RESULT, r->work_dir);
 	struct err e = {0};
-	bool there = fs_exists(path);
 
 	json_decref(r->result);
-	r->result = there ? js_load_file(path, &result_limits, &e) : NULL;
+	r->result = js_load_file(path, &result_limits, &e);
 	free(path);
-	if (!there)
+	if (r->result == NULL && e.code == ERR_FILE_NOT_FOUND)
 		return false;
 	if (r->result == NULL) {
 		buf_printf(&r->error, "its result file cannot be read: %s", e.msg);

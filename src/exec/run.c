@@ -47,8 +47,9 @@ struct run *run_new(struct exec *x, struct node *n, const struct db_result *res,
 	r->partitions = (int)js_int(r->config, "computing_partitions", 1);
 	r->execution_id =
 	    mem_printf("%s_%s_%d_%s_%s", r->job_id, r->task_name, r->attempt, r->role, r->party_id);
-	r->work_dir = mem_printf("%s/work/%s/%s/%s/%s/%d", n->conf->data_dir, r->job_id, r->role,
-				 r->party_id, r->task_name, r->attempt);
+	/* one level only, for directories are dear; no name contains a + */
+	r->work_dir = mem_printf("%s/work/%s/%s+%d+%s+%s", n->conf->data_dir, r->job_id,
+				 r->task_name, r->attempt, r->role, r->party_id);
 	r->log_dir = mem_printf("%s/%s/%s/%s/%s/%d", n->conf->log_dir, r->job_id, r->role,
 				r->party_id, r->task_name, r->attempt);
 	str_copy(r->token, sizeof(r->token), token);
@@ -231,8 +232,9 @@ static void exited(const struct launch_result *l, void *arg)
 	log_info(&ctx, "process ended: exit code %d, signal %d, %lld ms, %lld KiB%s", l->exit_code,
 		 l->signal, (long long)l->elapsed_ms, (long long)l->max_rss_kb,
 		 l->leftover > 0 ? ", left processes behind that were killed" : "");
+	/* what is killed may have been writing its result */
 	bool good =
-	    results_read(r) && l->exit_code == 0 && l->signal == 0 && r->said_failed == NULL;
+	    l->signal == 0 && results_read(r) && l->exit_code == 0 && r->said_failed == NULL;
 	if (good) {
 		run_end(r, "success", "exited");
 	} else if (l->timed_out) {
@@ -291,13 +293,18 @@ static const char *const passed_env[] = {"PATH",        "HOME",   "LANG",       
 					 "TZ",          "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS",
 					 "LSAN_OPTIONS"};
 
+static bool is_builtin(const struct run *r)
+{
+	return str_starts(r->provider, "norn:");
+}
+
 /* How a component of this provider is started, without its arguments: how many words. */
 static size_t add_program(const struct run *r, const char **argv)
 {
 	const char *program = js_str(r->provider_metadata, "program", NULL);
 	size_t a = 0;
 
-	if (str_starts(r->provider, "norn:")) {
+	if (is_builtin(r)) {
 		argv[a++] = r->node->conf->norn_component;
 	} else if (program != NULL) {
 		argv[a++] = program;
@@ -312,13 +319,12 @@ static size_t add_program(const struct run *r, const char **argv)
 static bool start_process(struct run *r, struct err *e)
 {
 	const struct node_conf *c = r->node->conf;
-	char *config = mem_printf("%s/input/task_parameters.json", r->work_dir);
-	char *result = mem_printf("%s/output/task_result.json", r->work_dir);
+	char *config = mem_printf("%s/" RUN_CONFIG, r->work_dir);
+	char *result = mem_printf("%s/" RUN_RESULT, r->work_dir);
 	char *out = mem_printf("%s/stdout", r->log_dir);
 	char *errf = mem_printf("%s/stderr", r->log_dir);
 	const char *argv[16];
 	char *env[24];
-	bool builtin = str_starts(r->provider, "norn:");
 	size_t a = add_program(r, argv);
 	size_t v = 0;
 
@@ -354,8 +360,8 @@ static bool start_process(struct run *r, struct err *e)
 	    .max_log_bytes = c->exec_log_mb << 20,
 	    .memory_max_bytes = (int64_t)r->memory_mb << 20,
 	    .run_path = c->norn_run,
-	    .spawner = exec_spawner(r->exec, builtin),
-	    .own = builtin,
+	    .spawner = exec_spawner(r->exec, is_builtin(r)),
+	    .own = is_builtin(r),
 	};
 	r->launch = launch_start(r->node->base, &spec, launched, exited, r, e);
 	for (size_t i = 0; i < v; i++)
@@ -369,18 +375,17 @@ static bool start_process(struct run *r, struct err *e)
 
 static bool write_config(struct run *r, const struct run_inputs *in, struct err *e)
 {
-	char *path = mem_printf("%s/input", r->work_dir);
-	char *outputs = mem_printf("%s/output", r->work_dir);
-	bool ok = fs_mkdirs(path, 0700, e) && fs_mkdirs(outputs, 0700, e) &&
-		  fs_mkdirs(r->log_dir, 0700, e);
-	json_t *conf = ok ? taskconf_build(r, in, e) : NULL;
+	json_t *conf = taskconf_build(r, in, e);
+	bool ok = conf != NULL && fs_mkdirs(r->work_dir, 0700, e) && fs_mkdirs(r->log_dir, 0700, e);
+	char *path;
 
-	free(path);
-	free(outputs);
-	if (conf == NULL)
-		return false;
-	path = mem_printf("%s/input/task_parameters.json", r->work_dir);
-	ok = js_save_scratch(path, conf, e);
+	if (ok && !is_builtin(r)) { /* ours make what they write to */
+		path = mem_printf("%s/output", r->work_dir);
+		ok = fs_mkdirs(path, 0700, e);
+		free(path);
+	}
+	path = mem_printf("%s/" RUN_CONFIG, r->work_dir);
+	ok = ok && js_save_scratch(path, conf, e);
 	free(path);
 	json_decref(conf);
 	return ok;

@@ -14,6 +14,10 @@
 
 struct exec;
 
+/* In its work directory. Both are written in place: nobody reads one before it is complete. */
+#define RUN_CONFIG "task_parameters.json"
+#define RUN_RESULT "task_result.json"
+
 enum run_state {
 	RUN_PREPARING, /* inputs are looked up */
 	RUN_RUNNING,   /* the process is there */
