@@ -53,6 +53,7 @@ struct applying {
 		struct db_array no, task, mark, running;
 	} marks;
 	struct leave_arrays leave;
+	bool tells; /* parties at other sites */
 };
 
 static void add_no(struct nos *n, int64_t job_no)
@@ -205,6 +206,15 @@ static int add_others(struct applying *a, const struct cycle_job *j)
 	return n;
 }
 
+static bool has_party_elsewhere(const struct plan_job *p)
+{
+	for (int i = 0; i < p->n_parties; i++) {
+		if (!p->parties[i].local)
+			return true;
+	}
+	return false;
+}
+
 static void add_job(struct applying *a, struct cycle_job *j)
 {
 	const struct status_counts *c = &j->result.counts;
@@ -214,6 +224,7 @@ static void add_job(struct applying *a, struct cycle_job *j)
 	struct jobs_arrays *x = &a->jobs;
 
 	int n_done = add_others(a, j);
+	a->tells |= j->result.n_effects > 0 && has_party_elsewhere(&j->plan);
 	db_array_int(&x->no, j->job_no);
 	db_array_int(&x->version, j->version);
 	db_array_int(&x->lease, j->lease_no);
@@ -346,6 +357,6 @@ int cycle_apply_batch(struct cycle *c, const struct plan_policy *policy, struct 
 	db_array(b, &a.leave.blocked);
 	wakes->exec = a.starts.n > 0 || a.ends.n > 0 || a.end_jobs.n > 0;
 	wakes->sched = a.end_jobs.n > 0 || a.release.n > 0;
-	wakes->outbox = wakes->exec || a.reserve.n > 0 || a.release.n > 0 || a.start_jobs.n > 0;
+	wakes->outbox = a.tells;
 	return (int)db_batch_count(b) - 1;
 }
