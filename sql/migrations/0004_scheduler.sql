@@ -30,7 +30,8 @@ CREATE FUNCTION norn.sched_remote_reports(p_job_ids text[], p_task_names text[],
         p_tails text[], p_node_lost boolean[], p_elapsed_ms bigint[])
 RETURNS TABLE (place integer, taken boolean) LANGUAGE plpgsql AS $$
 DECLARE
-    v_jobs bigint[];
+    v_job_nos bigint[];  -- of the tasks that a party has ended, beside v_task_nos
+    v_task_nos integer[];
     v_places bigint[];
     v_taken boolean[];
 BEGIN
@@ -67,10 +68,6 @@ BEGIN
            AND x.attempt = s.attempt AND x.party_no = s.party_no
            AND NOT x.final AND x.status <> s.status AND norn.task_step_ok(x.status, s.status)
         RETURNING s.place, x.job_no, x.task_no, x.final),
-    marks AS (
-        INSERT INTO norn.task_work (job_no, task_no, stage)
-        SELECT DISTINCT u.job_no, u.task_no, 'reported'::norn.task_stage FROM u WHERE u.final ORDER BY 1, 2
-            ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq'), stage = 'reported'),
     r AS MATERIALIZED (
         SELECT s.*, s.place <= s.counts AND s.status IS DISTINCT FROM s.before
                AND EXISTS (SELECT 1 FROM u WHERE u.place = s.counts) AS taken
@@ -81,11 +78,11 @@ BEGIN
         SELECT r.job_id, 'run', r.task_name, r.role, r.party_id, r.attempt, r.before, r.status,
                CASE WHEN r.taken THEN 'reported' ELSE 'stale_report' END, left(r.error, 1000), 'party ' || r.party_id
           FROM r ORDER BY r.place)
-    SELECT array_agg(r.place), array_agg(r.taken), (SELECT array_agg(DISTINCT u.job_no ORDER BY u.job_no) FROM u WHERE u.final)
-      INTO v_places, v_taken, v_jobs FROM r;
-    IF v_jobs IS NOT NULL THEN
-        PERFORM norn.jobs_poke(v_jobs);
-        PERFORM norn.task_work_tidy(v_jobs);
+    SELECT array_agg(r.place), array_agg(r.taken), array_agg(u.job_no) FILTER (WHERE u.final),
+           array_agg(u.task_no) FILTER (WHERE u.final)
+      INTO v_places, v_taken, v_job_nos, v_task_nos FROM r LEFT JOIN u USING (place);
+    IF v_job_nos IS NOT NULL THEN
+        PERFORM norn.tasks_reported(v_job_nos, v_task_nos);
     END IF;
     RETURN QUERY SELECT x.place::integer, x.taken FROM unnest(v_places, v_taken) AS x(place, taken);
 END $$;
@@ -525,6 +522,7 @@ END $$;
 CREATE FUNCTION norn.sched_end_jobs(p_job_nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_mine bigint[] := norn.mine_of(p_job_nos);
+    v_away bigint[];
 BEGIN
     UPDATE norn.job j SET
            first_failure = COALESCE(f.failure, j.first_failure),
@@ -558,13 +556,22 @@ BEGIN
        FROM norn.job j JOIN norn.party_job p USING (job_no)
       WHERE j.job_no = ANY (v_mine)
      HAVING count(*) > 0;
+    -- One that waited for resources may have held up others.
+    INSERT INTO norn.resource_freed (party_id, brief)
+    SELECT j.scheduler_party_id, true FROM norn.job j
+     WHERE j.job_no = ANY (v_mine) AND j.start_at IS NULL LIMIT 1;
+    DELETE FROM norn.task_work WHERE job_no = ANY (v_mine);
+    SELECT array_agg(DISTINCT job_no) INTO v_away FROM norn.job_party WHERE job_no = ANY (v_mine) AND NOT local;
+    IF v_away IS NULL THEN
+        RETURN;
+    END IF;
     -- Creation that has not been delivered yet is not needed any more.
     DELETE FROM norn.outbox o USING norn.job j
-     WHERE j.job_no = ANY (v_mine) AND o.job_id = j.job_id AND o.job_no = j.job_no
+     WHERE j.job_no = ANY (v_away) AND o.job_id = j.job_id AND o.job_no = j.job_no
        AND o.command IN ('job_create', 'job_reserve') AND o.tries = 0;
     -- One that may have arrived is sent until it is answered: only behind the answer is the end heard.
     UPDATE norn.outbox o SET give_up_at = NULL FROM norn.job j
-     WHERE j.job_no = ANY (v_mine) AND o.job_id = j.job_id AND o.job_no = j.job_no
+     WHERE j.job_no = ANY (v_away) AND o.job_id = j.job_id AND o.job_no = j.job_no
        AND o.command = 'job_create' AND o.give_up_at IS NOT NULL;
     -- A creation that was given up may still be under way or have come through: the end follows it, late, and is not
     -- tried for ever, since most likely there is nothing to end.
@@ -576,12 +583,7 @@ BEGIN
            CASE WHEN p.create_state = 'refused' THEN now() + interval '1 minute' ELSE now() END,
            CASE WHEN p.create_state = 'refused' THEN now() + interval '1 day' END
       FROM norn.job j JOIN norn.job_party p USING (job_no)
-     WHERE j.job_no = ANY (v_mine) AND NOT p.local;
-    -- One that waited for resources may have held up others.
-    INSERT INTO norn.resource_freed (party_id, brief)
-    SELECT j.scheduler_party_id, true FROM norn.job j
-     WHERE j.job_no = ANY (v_mine) AND j.start_at IS NULL LIMIT 1;
-    DELETE FROM norn.task_work WHERE job_no = ANY (v_mine);
+     WHERE j.job_no = ANY (v_away) AND NOT p.local;
 END $$;
 
 -- The end of a cycle: gives leases back, due at once when something happened meanwhile or this site has answered a
