@@ -76,14 +76,27 @@ static void fail(struct submit *s, const struct err *e)
 }
 
 /* With job id and model: the job exists, whatever became of it. */
-static void finish_job(struct submit *s, enum err_code code, const char *message)
+static json_t *job_envelope(const struct submit *s, enum err_code code, const char *message)
 {
 	json_t *v = node_envelope(
 	    code, message,
 	    json_pack("{s:s, s:s}", "model_id", s->model_id, "model_version", s->model_version));
 
 	json_object_set_new(v, "job_id", json_string(s->job_id));
-	finish(s, v);
+	return v;
+}
+
+static void finish_job(struct submit *s, enum err_code code, const char *message)
+{
+	finish(s, job_envelope(s, code, message));
+}
+
+static void log_made(const struct submit *s)
+{
+	const struct log_ctx ctx = {.job_id = s->job_id, .attempt = -1};
+
+	log_info(&ctx, "submitted by %s: %zu tasks, %zu parties, initiator %s", s->actor,
+		 s->dag->n_tasks, s->dag->n_parties, s->dag->initiator_party_id);
 }
 
 /* Database trouble as a client may see it. */
@@ -233,16 +246,18 @@ static void on_written(struct db_result *res, void *arg)
 		node_wake(s->node, WAKE_SCHED);
 		if (!submit_all_local(s->node, s->dag))
 			node_wake(s->node, WAKE_OUTBOX);
-		const struct log_ctx ctx = {.job_id = s->job_id, .attempt = -1};
-		log_info(&ctx, "submitted by %s: %zu tasks, %zu parties, initiator %s", s->actor,
-			 s->dag->n_tasks, s->dag->n_parties, s->dag->initiator_party_id);
 	}
 	if (is_new && strcmp(db_get(res, 0, 0, "o_status"), "ready") != 0) {
 		str_copy(s->model_id, sizeof(s->model_id), party_model_id(s->dag, s->job_id));
 		str_copy(s->model_version, sizeof(s->model_version), party_model_version(s->dag));
-		finish_job(s, ERR_OK, "success");
+		s->cb(job_envelope(s, ERR_OK, "success"), s->arg);
+		/* Behind the answer: this makes the job's directory of logs. */
+		log_made(s);
+		submit_free(s);
 		return;
 	}
+	if (is_new)
+		log_made(s);
 	ask_state(s);
 }
 
