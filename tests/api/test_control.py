@@ -584,6 +584,6 @@ class Plan(FederationTest):
         wait_until("it is blocked", lambda: self.guest.psql(
             f"SELECT count(*) FROM norn.waiting_view WHERE job_id = '{blocked}' AND blocked") == [["1"]])
         self.assertEqual(self.plan(cores=4)["waits_for"][1:], ["1 job that waits for resources already"])
-        for job_id in (holder, blocked):
+        for job_id in (blocked, holder):  # else the blocked one may run to its end first
             self.guest.api.stop(job_id)
             self.guest.api.wait_job(job_id, "canceled")
