@@ -19,6 +19,13 @@
 
 LIST_HEAD(runs, run);
 
+/* A task token and its SHA-256. One that no run has got serves the next claim too. */
+struct token {
+	char text[65];
+	char hash[65];
+	bool unused;
+};
+
 struct exec {
 	struct node *node;
 	struct event *timer;
@@ -29,10 +36,10 @@ struct exec {
 	bool claiming;
 	bool again;
 	bool stopped;
-	bool idle;                  /* nobody has woken us: there is time to look for lost claims */
-	int64_t unsure_until_ms;    /* runs may be ours that we do not know of */
-	bool looks_for_lost;        /* the batch on its way does */
-	char tokens[CLAIM_MAX][65]; /* brought by the claim on its way */
+	bool idle;               /* nobody has woken us: there is time to look for lost claims */
+	int64_t unsure_until_ms; /* runs may be ours that we do not know of */
+	bool looks_for_lost;     /* the batch on its way does */
+	struct token tokens[CLAIM_MAX]; /* brought by the claim on its way */
 };
 
 static void claim(struct exec *x);
@@ -130,6 +137,8 @@ static void on_claimed(struct db_result *res, void *arg)
 
 	x->claiming = false;
 	if (db_error(res) != NULL) {
+		for (int i = 0; i < CLAIM_MAX; i++) /* perhaps there are runs that have them */
+			x->tokens[i].unused = false;
 		log_warn(LOG_CTX_NONE, "executor: %s", db_error(res)->msg);
 		if (db_error(res)->code == ERR_DB_LOST)
 			exec_look_for_lost(x);
@@ -142,8 +151,9 @@ static void on_claimed(struct db_result *res, void *arg)
 	n = db_rows(res, 1);
 	for (int i = 0; i < n; i++) {
 		int64_t k = db_get_int(res, 1, i, "hash_no") - 1;
-		struct run *r =
-		    run_new(x, x->node, res, i, x->tokens[k >= 0 && k < CLAIM_MAX ? k : 0]);
+		struct token *t = &x->tokens[k >= 0 && k < CLAIM_MAX ? k : 0];
+		struct run *r = run_new(x, x->node, res, i, t->text);
+		t->unused = false;
 		LIST_INSERT_HEAD(&x->runs, r, next);
 		x->n_runs++;
 		run_prepare(r);
@@ -158,20 +168,29 @@ static void on_claimed(struct db_result *res, void *arg)
 		sleep_ms(x, POLL_MS);
 }
 
-/* As many fresh tokens as runs are wanted; the database keeps only their hashes. */
+static void make_token(struct token *t)
+{
+	unsigned char md[EVP_MAX_MD_SIZE];
+	unsigned int n = 0;
+	struct buf hex = {0};
+
+	str_random_hex(t->text, 32);
+	EVP_Digest(t->text, strlen(t->text), md, &n, EVP_sha256(), NULL);
+	str_hex(&hex, md, n);
+	str_copy(t->hash, sizeof(t->hash), buf_str(&hex));
+	t->unused = true;
+	buf_free(&hex);
+}
+
+/* As many unused tokens as runs are wanted; the database keeps only their hashes. */
 static void bind_hashes(struct exec *x, struct db_batch *b, int64_t room)
 {
 	struct db_array hashes = {0};
 
 	for (int64_t i = 0; i < room && i < CLAIM_MAX; i++) {
-		unsigned char md[EVP_MAX_MD_SIZE];
-		unsigned int n = 0;
-		struct buf hex = {0};
-		str_random_hex(x->tokens[i], 32);
-		EVP_Digest(x->tokens[i], strlen(x->tokens[i]), md, &n, EVP_sha256(), NULL);
-		str_hex(&hex, md, n);
-		db_array_text(&hashes, buf_str(&hex));
-		buf_free(&hex);
+		if (!x->tokens[i].unused)
+			make_token(&x->tokens[i]);
+		db_array_text(&hashes, x->tokens[i].hash);
 	}
 	db_array(b, &hashes);
 }
