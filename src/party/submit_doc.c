@@ -196,15 +196,6 @@ static const char *keep_name(struct submit_doc *doc, const char *name)
 	return kept;
 }
 
-static bool runs_at(const struct dag_task *t, int party)
-{
-	for (size_t i = 0; i < t->n_parties; i++) {
-		if (t->parties[i] == party)
-			return true;
-	}
-	return false;
-}
-
 /* Configurations are printed at once: as trees those of a large job are millions of allocations. */
 static bool add_run(struct submit_doc *doc, int task, int party, const struct dag_defaults *def,
 		    struct err *e)
@@ -227,21 +218,23 @@ static bool add_run(struct submit_doc *doc, int task, int party, const struct da
 	return true;
 }
 
-static bool add_part(struct submit_doc *doc, int party, const struct dag_defaults *def,
-		     struct err *e)
+static bool make_parts(struct submit_doc *doc, const struct dag_defaults *def, struct err *e)
 {
 	const struct dag *d = doc->dag;
-	struct submit_part *part = &doc->parts[party];
-	size_t n = 0;
 
-	if (!dag_party_resources(d, party, def, &part->cores, &part->memory_mb, e))
-		return false;
-	for (size_t i = 0; i < d->n_tasks; i++)
-		n += runs_at(&d->tasks[i], party);
-	part->runs = mem_array(n, sizeof(*part->runs));
-	for (size_t i = 0; i < d->n_tasks; i++) {
-		if (runs_at(&d->tasks[i], party) && !add_run(doc, (int)i, party, def, e))
+	doc->parts = mem_array(d->n_parties, sizeof(*doc->parts));
+	for (size_t i = 0; i < d->n_parties; i++) {
+		if (!dag_party_resources(d, (int)i, def, &doc->parts[i].cores,
+					 &doc->parts[i].memory_mb, e))
 			return false;
+	}
+	for (size_t i = 0; i < d->n_tasks; i++) {
+		for (size_t k = 0; k < d->tasks[i].n_parties; k++)
+			doc->parts[d->tasks[i].parties[k]].n_runs++;
+	}
+	for (size_t i = 0; i < d->n_parties; i++) {
+		doc->parts[i].runs = mem_array(doc->parts[i].n_runs, sizeof(struct submit_run));
+		doc->parts[i].n_runs = 0;
 	}
 	return true;
 }
@@ -250,11 +243,15 @@ bool submit_doc_prepare(struct submit_doc *doc, struct err *e)
 {
 	struct dag_defaults def = party_dag_defaults(doc->node->conf);
 
-	doc->parts = mem_array(doc->dag->n_parties, sizeof(*doc->parts));
 	doc->names = map_new();
-	for (size_t i = 0; i < doc->dag->n_parties; i++) {
-		if (!add_part(doc, (int)i, &def, e))
-			return false;
+	if (!make_parts(doc, &def, e))
+		return false;
+	for (size_t i = 0; i < doc->dag->n_tasks; i++) {
+		const struct dag_task *t = &doc->dag->tasks[i];
+		for (size_t k = 0; k < t->n_parties; k++) {
+			if (!add_run(doc, (int)i, t->parties[k], &def, e))
+				return false;
+		}
 	}
 	return check_all(doc, e);
 }
@@ -398,20 +395,25 @@ static void bind_edges(const struct dag *d, struct db_batch *b)
 static void bind_runs(struct submit_doc *doc, struct db_batch *b)
 {
 	enum { TASK, PARTY, PROVIDER, CONFIG, CORES, MEMORY, LIMIT, N };
+	const struct dag *d = doc->dag;
+	struct submit_cursor c = {doc, mem_array(d->n_parties, sizeof(size_t))};
 	struct db_array a[N] = {{{0}}};
 
-	for (size_t i = 0; i < doc->dag->n_parties; i++) {
-		const struct submit_part *part = &doc->parts[i];
-		for (size_t k = 0; is_local(doc, i) && k < part->n_runs; k++) {
-			const struct submit_run *run = &part->runs[k];
+	for (size_t i = 0; i < d->n_tasks; i++) {
+		for (size_t k = 0; k < d->tasks[i].n_parties; k++) {
+			int party = d->tasks[i].parties[k];
+			const struct submit_run *run = submit_doc_next_run(&c, party);
+			if (!is_local(doc, (size_t)party))
+				continue;
 			db_array_int(&a[TASK], run->task);
-			db_array_int(&a[PARTY], (int64_t)i);
+			db_array_int(&a[PARTY], party);
 			db_array_text(&a[PROVIDER], run->provider);
 			db_array_int(&a[CORES], run->cores);
 			db_array_int(&a[MEMORY], run->memory_mb);
 			db_array_int(&a[LIMIT], run->timeout_s);
 		}
 	}
+	free(c.at);
 	a[CONFIG] = doc->configs;
 	doc->configs = (struct db_array){0};
 	bind_all(b, a, N);

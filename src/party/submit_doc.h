@@ -34,7 +34,7 @@ struct submit_doc {
 	const char *actor;
 	/* by submit_doc_prepare(): */
 	struct submit_part *parts; /* one per party */
-	struct db_array configs;   /* of the runs at this site, by party */
+	struct db_array configs;   /* of the runs at this site, by task and party */
 	struct map *names;         /* of providers as the definition has them, for runs elsewhere */
 };
 
