@@ -239,6 +239,15 @@ class Inheritance(FederationTest):
         self.assertEqual(self.guest.psql(f"SELECT count(*) FROM norn.event_view WHERE job_id = '{job_id}' "
                                          "AND reason = 'claimed'"), [["0"]])
 
+    def test_the_same_key_takes_nothing_over_again(self):
+        dag = data_job(inheritance={"job_id": self.old, "task_list": ["read"]})
+        job_id = self.guest.api.submit(dag, idempotency_key="taken-over")
+        self.guest.api.wait_job(job_id)
+        q = f"SELECT count(*) FROM norn.event_view WHERE job_id = '{job_id}' AND reason = 'inherited'"
+        self.assertEqual(self.guest.psql(q), [["2"]])  # the task, and the run of the guest
+        self.assertEqual(self.guest.api.submit(dag, idempotency_key="taken-over"), job_id)
+        self.assertEqual(self.guest.psql(q), [["2"]])
+
     def test_a_plan_says_it(self):
         path = os.path.join(self.guest.dir, "inherit.json")
         with open(path, "w", encoding="utf-8") as f:
