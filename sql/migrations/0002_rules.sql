@@ -132,11 +132,12 @@ CREATE FUNCTION norn.jobs_poke(nos bigint[]) RETURNS bigint[] LANGUAGE plpgsql A
 DECLARE
     v_over bigint[];
 BEGIN
-    WITH poked AS (
+    WITH l AS MATERIALIZED (
+        SELECT x.job_no FROM norn.job_work x WHERE x.job_no = ANY (nos) ORDER BY x.job_no FOR UPDATE),
+    poked AS (
         UPDATE norn.job_work w SET poke = w.poke + 1,
                due_at = CASE WHEN w.lease_until > now() THEN w.due_at ELSE LEAST(w.due_at, norn.due_now(w.prio)) END
-          FROM (SELECT DISTINCT n.no FROM unnest(nos) AS n(no) ORDER BY 1 OFFSET 0) l
-         WHERE w.job_no = ANY (ARRAY[l.no])
+          FROM l WHERE w.job_no = ANY (ARRAY[l.job_no])
         RETURNING w.job_no)
     SELECT array_agg(n.no) INTO v_over FROM unnest(nos) AS n(no) WHERE n.no NOT IN (SELECT job_no FROM poked);
     RETURN v_over;

@@ -630,11 +630,13 @@ DECLARE
     v_away bigint[];     -- runs of schedulers at other sites
 BEGIN
     -- in the order of their numbers, as whoever takes several does
-    WITH gone AS (
-        DELETE FROM norn.run_work w
-         USING (SELECT * FROM unnest(p_run_nos, p_lease_nos) AS u(run_no, lease_no) ORDER BY 1 OFFSET 0) a
-         WHERE w.run_no = ANY (ARRAY[a.run_no]) AND w.lease_no = a.lease_no
-        RETURNING w.run_no)
+    WITH l AS MATERIALIZED (
+        SELECT x.run_no
+          FROM (SELECT * FROM unnest(p_run_nos, p_lease_nos) AS u(run_no, lease_no) ORDER BY 1 OFFSET 0) a
+         CROSS JOIN LATERAL (SELECT w.run_no FROM norn.run_work w
+                              WHERE w.run_no = a.run_no AND w.lease_no = a.lease_no FOR UPDATE OFFSET 0) x),
+    gone AS (
+        DELETE FROM norn.run_work w USING l WHERE w.run_no = ANY (ARRAY[l.run_no]) RETURNING w.run_no)
     SELECT array_agg(run_no) INTO v_runs FROM gone;
     IF v_runs IS NULL THEN
         RETURN;

@@ -1,26 +1,6 @@
 -- What a scheduler writes: reports that it gets, jobs as clients submit and stop them, what it has decided.
 
 -- ------------------------------------------------------------------ reports to the scheduler
-CREATE FUNCTION norn.sched_task_report(p_job_no bigint, p_task_no integer, p_attempt integer, p_party_no smallint,
-        p_status text, p_exit_code integer, p_signal integer, p_error text, p_tail text, p_node_lost boolean)
-RETURNS boolean LANGUAGE plpgsql AS $$
-BEGIN
-    UPDATE norn.task_party SET status = p_status, exit_code = p_exit_code, signal = p_signal, error = p_error,
-           stderr_tail = p_tail, node_lost = COALESCE(p_node_lost, false),
-           final = norn.is_end(p_status), report_no = report_no + 1,
-           start_at = COALESCE(start_at, now()),
-           end_at = CASE WHEN norn.is_end(p_status) THEN now() END
-     WHERE job_no = p_job_no AND task_no = p_task_no AND attempt = p_attempt AND party_no = p_party_no
-       AND NOT final AND status <> p_status AND norn.task_step_ok(status, p_status);
-    IF NOT FOUND THEN
-        RETURN false;
-    END IF;
-    IF norn.is_end(p_status) THEN
-        PERFORM norn.tasks_reported(ARRAY[p_job_no], ARRAY[p_task_no]);
-    END IF;
-    RETURN true;
-END $$;
-
 -- Reports from other sites, in the order in which they came. Stale ones are recorded and change nothing. Of several on one
 -- attempt at a party the first that is an end counts, else the last: the others say what was on the way there.
 -- p_elapsed_ms: how long a run took by the party's own clock, since a report arrives later than what it tells of; null
@@ -458,10 +438,13 @@ BEGIN
     END IF;
     PERFORM norn.party_task_finish(v_job_ids, v_names, v_attempts, NULL, NULL, v_statuses, v_progress);
     -- In the order in which a batch of reports takes these rows. What is reported meanwhile is of an attempt that is over.
-    DELETE FROM norn.task_work w
-     USING (SELECT * FROM unnest(v_job_nos, v_task_nos, v_over) AS u(job_no, task_no, over)
-             WHERE u.over ORDER BY 1, 2 OFFSET 0) a
-     WHERE w.job_no = ANY (ARRAY[a.job_no]) AND w.task_no = a.task_no;
+    WITH l AS MATERIALIZED (
+        SELECT x.job_no, x.task_no
+          FROM (SELECT * FROM unnest(v_job_nos, v_task_nos, v_over) AS u(job_no, task_no, over)
+                 WHERE u.over ORDER BY 1, 2 OFFSET 0) a
+         CROSS JOIN LATERAL (SELECT w.job_no, w.task_no FROM norn.task_work w
+                              WHERE w.job_no = a.job_no AND w.task_no = a.task_no FOR UPDATE OFFSET 0) x)
+    DELETE FROM norn.task_work w USING l WHERE w.job_no = ANY (ARRAY[l.job_no]) AND w.task_no = l.task_no;
     IF false = ANY (v_over) THEN
         INSERT INTO norn.task_work (job_no, task_no)
         SELECT a.job_no, a.task_no FROM unnest(v_job_nos, v_task_nos, v_over) AS a(job_no, task_no, over)

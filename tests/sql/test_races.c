@@ -212,23 +212,24 @@ END_TEST
 
 /* ---- reports against the lease ---- */
 
-static void report_sql(char *out, size_t size, int64_t no, int task, const char *status)
+static void report_sql(char *out, size_t size, int64_t no, int task, int party, const char *status)
 {
-	snprintf(
-	    out, size,
-	    "SELECT norn.sched_task_report(%lld, %d, 0, 1::smallint, '%s', 0, NULL, '', '', false)",
-	    (long long)no, task, status);
+	snprintf(out, size,
+		 "SELECT norn.sched_remote_report(j.job_id, 't%d', 0, p.role, p.party_id, '%s', 0, "
+		 "NULL, '', '', false) FROM norn.job j JOIN norn.job_party p USING (job_no) "
+		 "WHERE job_no = %lld AND party_no = %d",
+		 task, status, (long long)no, party);
 }
 
 START_TEST(a_report_while_the_lease_is_held_is_not_lost)
 {
 	struct fn_cycle c;
-	char sql[256];
+	char sql[512];
 	int64_t no = fn_running_job(A, &two_sites, 2);
 
 	fn_do(A, "SELECT norn.job_poke(%lld)", (long long)no);
 	ck_assert_int_eq(fn_claim(A, 1, 60000, &c), 1);
-	report_sql(sql, sizeof(sql), no, 0, "success");
+	report_sql(sql, sizeof(sql), no, 0, 1, "success");
 	ck_assert_int_eq(fn_int(B, "%s", sql), 1);
 	/* nobody else takes it meanwhile */
 	ck_assert_int_eq(fn_claim(B, 1, 60000, &(struct fn_cycle){0}), 0);
@@ -242,12 +243,12 @@ END_TEST
 START_TEST(a_report_that_commits_behind_the_leave_is_not_lost)
 {
 	struct fn_cycle c;
-	char sql[256];
+	char sql[512];
 	int64_t no = fn_running_job(A, &two_sites, 2);
 
 	fn_do(A, "SELECT norn.job_poke(%lld)", (long long)no);
 	ck_assert_int_eq(fn_claim(A, 1, 60000, &c), 1);
-	report_sql(sql, sizeof(sql), no, 0, "success");
+	report_sql(sql, sizeof(sql), no, 0, 1, "success");
 	fn_do(A, "BEGIN");
 	ck_assert(!fn_leave(A, &c, -1, false));
 	fn_send(B, "%s", sql);
@@ -261,13 +262,13 @@ END_TEST
 START_TEST(a_leave_behind_an_open_report_sees_it)
 {
 	struct fn_cycle c;
-	char sql[256];
+	char sql[512];
 	int64_t no = fn_running_job(A, &two_sites, 2);
 	int64_t due = -1;
 
 	fn_do(A, "SELECT norn.job_poke(%lld)", (long long)no);
 	ck_assert_int_eq(fn_claim(A, 1, 60000, &c), 1);
-	report_sql(sql, sizeof(sql), no, 0, "success");
+	report_sql(sql, sizeof(sql), no, 0, 1, "success");
 	fn_do(B, "BEGIN");
 	ck_assert_int_eq(fn_int(B, "%s", sql), 1);
 	fn_send(A,
@@ -285,12 +286,12 @@ END_TEST
 START_TEST(a_mark_that_was_renewed_is_not_taken_away)
 {
 	struct fn_cycle c;
-	char sql[256], no_text[32], mark[32];
+	char sql[512], no_text[32], mark[32];
 	const char *params[] = {no_text, "{0}", mark, "{t}"};
 	int64_t no = fn_running_job(
 	    A, &(struct fn_job){.id = "j", .n_parties = 3, .n_remote = 2, .cores = 1}, 1);
 
-	report_sql(sql, sizeof(sql), no, 0, "success");
+	report_sql(sql, sizeof(sql), no, 0, 1, "success");
 	ck_assert_int_eq(fn_int(A, "%s", sql), 1);
 	ck_assert_int_eq(fn_claim(A, 1, 60000, &c), 1);
 	fn_load(A, &c);
@@ -298,11 +299,8 @@ START_TEST(a_mark_that_was_renewed_is_not_taken_away)
 	snprintf(mark, sizeof(mark), "{%lld}",
 		 (long long)fn_int(A, "SELECT mark FROM norn.task_work"));
 	/* the other party ends between the load and the write */
-	ck_assert_int_eq(fn_int(B,
-				"SELECT norn.sched_task_report(%lld, 0, 0, 2::smallint, 'success', "
-				"0, NULL, '', '', false)",
-				(long long)no),
-			 1);
+	report_sql(sql, sizeof(sql), no, 0, 2, "success");
+	ck_assert_int_eq(fn_int(B, "%s", sql), 1);
 	fn_do(A, "BEGIN");
 	ck_assert(fn_guard(A, &c, NULL));
 	PQclear(fn_stmt(A, Q_SCHED_DONE_MARKS, 4, params));
@@ -325,14 +323,14 @@ END_TEST
 START_TEST(a_report_against_the_end_of_its_job_leaves_nothing)
 {
 	struct fn_cycle c;
-	char sql[256];
+	char sql[512];
 
 	for (int report_first = 0; report_first < 2; report_first++) {
 		char id[8];
 		snprintf(id, sizeof(id), "j%d", report_first);
 		int64_t no = fn_running_job(
 		    A, &(struct fn_job){.id = id, .n_parties = 2, .n_remote = 1, .cores = 1}, 1);
-		report_sql(sql, sizeof(sql), no, 0, "failed");
+		report_sql(sql, sizeof(sql), no, 0, 1, "failed");
 		fn_do(A, "SELECT norn.job_poke(%lld)", (long long)no);
 		ck_assert_int_eq(fn_claim(A, 1, 60000, &c), 1);
 		fn_load(A, &c);
