@@ -566,11 +566,11 @@ BEGIN
 END $$;
 
 -- Claims runs for a node, at most as many as hashes of fresh task tokens are brought; each claim is a lease with a
--- number of its own. hash_no: which of the tokens (from 1) is the run's.
+-- number of its own. hash_no: which of the tokens (from 1) is the run's. away: the scheduler is at another site.
 CREATE FUNCTION norn.run_claim(p_node_id text, p_hashes text[])
 RETURNS TABLE (run_no bigint, hash_no integer, lease_no bigint, job_id text, task_name text, attempt integer, role text,
                party_id text, component text, provider text, config json, timeout_s bigint, cores integer,
-               memory_mb integer, model_id text, model_version text, sent_ms bigint)
+               memory_mb integer, model_id text, model_version text, sent_ms bigint, away boolean)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -611,7 +611,7 @@ BEGIN
     RETURN QUERY
         SELECT t.run_no, array_position(v_runs, t.run_no), w.lease_no, t.job_id, t.task_name, t.attempt, t.role, t.party_id, t.component, t.provider,
                t.config, t.timeout_s, t.cores, t.memory_mb, j.model_id, j.model_version,
-               GREATEST(0, norn.ms(now()) - norn.ms(w.due_at))
+               GREATEST(0, norn.ms(now()) - norn.ms(w.due_at)), j.job_no IS NULL
           FROM norn.party_task t JOIN norn.run_work w ON w.run_no = t.run_no
           JOIN norn.party_job j ON j.party_job_no = t.party_job_no
          WHERE t.run_no = ANY (v_runs);

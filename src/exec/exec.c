@@ -133,6 +133,7 @@ static void add_lost_claims(struct exec *x, struct db_batch *b)
 static void on_claimed(struct db_result *res, void *arg)
 {
 	struct exec *x = arg;
+	bool away = false;
 	int n;
 
 	x->claiming = false;
@@ -156,11 +157,12 @@ static void on_claimed(struct db_result *res, void *arg)
 		t->unused = false;
 		LIST_INSERT_HEAD(&x->runs, r, next);
 		x->n_runs++;
+		away |= r->away;
 		run_prepare(r);
 	}
 	/* That they run is told to schedulers elsewhere now: it must not hold up the word of the
 	 * end. */
-	if (n > 0)
+	if (away)
 		node_wake_local(x->node, WAKE_OUTBOX);
 	if (x->again || n == CLAIM_MAX)
 		claim(x);

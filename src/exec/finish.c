@@ -54,7 +54,7 @@ static void recorded(struct run *r)
 	if (r->has_exit)
 		run_step(r, PHASE_REPORTED);
 	node_wake(r->node, WAKE_SCHED);
-	if (r->node->outbox == NULL)
+	if (r->away && r->node->outbox == NULL)
 		node_wake(r->node, WAKE_OUTBOX);
 	run_over(r);
 }
@@ -157,7 +157,7 @@ static void record(struct run *r)
 		b = db_batch_new(r->node->db);
 		bind_end(r, b);
 	}
-	r->claim_at = outbox_claim_add(r->node, b);
+	r->claim_at = r->away ? outbox_claim_add(r->node, b) : -1;
 	db_submit(b, on_recorded, r);
 }
 
@@ -216,6 +216,7 @@ static void flush(struct finish *f)
 	struct set *s = mem_zalloc(sizeof(*s));
 	struct db_batch *b = db_batch_new(f->node->db);
 	char *actor = mem_printf("node %s", f->node->name);
+	bool away = false;
 
 	s->f = f;
 	while (s->n < SET_MAX && !STAILQ_EMPTY(&f->queue)) {
@@ -223,6 +224,7 @@ static void flush(struct finish *f)
 		char *text = tail_text(r);
 		STAILQ_REMOVE_HEAD(&f->queue, ending);
 		s->runs[s->n++] = r;
+		away |= r->away;
 		db_array_int(&no, r->run_no);
 		db_array_int(&lease, r->lease_no);
 		db_array_text(&status, r->end_status);
@@ -242,7 +244,7 @@ static void flush(struct finish *f)
 		db_array(b, all[i]);
 	db_text(b, actor);
 	db_bool(b, f->node->conf->share_error_tail);
-	s->claim_at = outbox_claim_add(f->node, b);
+	s->claim_at = away ? outbox_claim_add(f->node, b) : -1;
 	db_submit(b, on_set, s);
 	free(actor);
 }

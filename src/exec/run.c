@@ -34,6 +34,7 @@ struct run *run_new(struct exec *x, struct node *n, const struct db_result *res,
 	r->timeout_s = db_get_int(res, 1, row, "timeout_s");
 	r->cores = (int)db_get_int(res, 1, row, "cores");
 	r->memory_mb = (int)db_get_int(res, 1, row, "memory_mb");
+	r->away = db_get_bool(res, 1, row, "away");
 	r->job_id = text_of(res, row, "job_id");
 	r->task_name = text_of(res, row, "task_name");
 	r->role = text_of(res, row, "role");

@@ -51,6 +51,7 @@ struct run {
 	STAILQ_ENTRY(run) ending; /* of exec's queue of ends, finish.c */
 	int tries;                /* of recording the end */
 	int claim_at;             /* in the batch of its end: see outbox_claim_add() */
+	bool away;                /* its scheduler is at another site, and hears by messages */
 	/* the end, kept until it is recorded */
 	char end_status[16];
 	const char *end_reason;
