@@ -554,8 +554,11 @@ END $$;
 CREATE FUNCTION norn.runs_report(p_run_nos bigint[], p_status text, p_node_lost boolean, p_share_tail boolean)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, command, body)
-    SELECT j.scheduler_party_id, t.party_id, t.job_id, 'task_report', json_strip_nulls(json_build_object(
+    -- That a run has begun is in no hurry: the end of a short one goes with it.
+    INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, due_at, command, body)
+    SELECT j.scheduler_party_id, t.party_id, t.job_id,
+           CASE WHEN p_status = 'running' THEN now() + interval '100 ms' ELSE now() END,
+           'task_report', json_strip_nulls(json_build_object(
                'job_id', t.job_id, 'role', t.role, 'party_id', t.party_id, 'task_id', t.job_id || '_' || t.task_name,
                'task_version', t.attempt, 'task_name', t.task_name, 'status', COALESCE(p_status, t.party_status),
                'exit_code', t.exit_code, 'signal', t.signal, 'error', t.error,

@@ -1,49 +1,56 @@
 -- name: outbox_claim
--- the oldest messages of each job and destination, since they must arrive in order: $1 jobs and destinations at most, $2
--- lease ms, $3 messages of one, $4 bytes of them, $5 commands that may go in a group. One group has one lease number. What is
--- behind another and not of its group is put off, and outbox_done brings it back: the lock on the other makes it wait for
--- that. When the other is just being removed nobody would bring this one back, so it stays due, and a row without a number
--- says that there is such: look again soon. A lease holds while lease_no is not 0 and due_at has not come.
+-- the oldest messages of each job and destination that has any due, since they must arrive in order: $1 jobs and
+-- destinations at most, $2 lease ms, $3 messages of one, $4 bytes of them, $5 commands that may go in a group. One group has
+-- one lease number; a lease holds while lease_no is not 0 and due_at has not come. While the oldest is under way, others that
+-- are due are put off, and outbox_done brings them back: the lock on the oldest makes it wait for that. When it is just being
+-- removed nobody would bring them back, so they stay due, and a row without a number says that there are such: look again soon.
 WITH d AS (
     SELECT o.outbox_no, o.job_id, o.dest_party_id, o.due_at FROM norn.outbox o
      WHERE o.due_at <= now() ORDER BY o.due_at LIMIT 8 * $1::integer FOR UPDATE SKIP LOCKED),
-h AS (
-    SELECT d.outbox_no, d.job_id, d.dest_party_id, d.due_at, b.due_at AS behind,
-           EXISTS (SELECT 1 FROM norn.outbox x
-                    WHERE x.job_id = d.job_id AND x.dest_party_id = d.dest_party_id AND x.outbox_no < d.outbox_no) AS later
-      FROM d LEFT JOIN LATERAL (
-           SELECT x.due_at FROM norn.outbox x
-            WHERE x.job_id = d.job_id AND x.dest_party_id = d.dest_party_id AND x.outbox_no < d.outbox_no
-            ORDER BY x.outbox_no LIMIT 1 FOR KEY SHARE SKIP LOCKED) b ON true),
+m AS MATERIALIZED (
+    SELECT k.job_id, k.dest_party_id, k.due_at, x.outbox_no, b.due_at AS behind
+      FROM (SELECT d.job_id, d.dest_party_id, min(d.due_at) AS due_at FROM d GROUP BY 1, 2) k
+     CROSS JOIN LATERAL (
+           SELECT o.outbox_no FROM norn.outbox o
+            WHERE o.job_id = k.job_id AND o.dest_party_id = k.dest_party_id ORDER BY o.outbox_no LIMIT 1) x
+      LEFT JOIN LATERAL (
+           SELECT o.due_at FROM norn.outbox o
+            WHERE o.outbox_no = x.outbox_no AND o.lease_no <> 0 AND o.due_at > now() FOR KEY SHARE SKIP LOCKED) b ON true),
 heads AS MATERIALIZED (
-    SELECT h.outbox_no, h.job_id, h.dest_party_id, nextval('norn.lease_seq') AS lease_no,
+    SELECT m.outbox_no, m.job_id, m.dest_party_id, nextval('norn.lease_seq') AS lease_no,
            COALESCE(r.single_until <= now(), true) AS may_group
-      FROM h LEFT JOIN norn.site_route r ON r.party_id = h.dest_party_id
-     WHERE NOT h.later ORDER BY h.due_at LIMIT $1),
--- With each what stands right behind it: up to the first that somebody else has locked, that goes alone, or is too much.
+      FROM m LEFT JOIN norn.site_route r ON r.party_id = m.dest_party_id
+     CROSS JOIN LATERAL (
+           SELECT FROM norn.outbox o
+            WHERE o.outbox_no = m.outbox_no AND (o.lease_no = 0 OR o.due_at <= now()) FOR UPDATE SKIP LOCKED) l
+     WHERE m.behind IS NULL ORDER BY m.due_at LIMIT $1),
+-- With each what stands right behind it: up to the first that is under way or locked by somebody else, that goes alone, or
+-- is too much.
 g AS MATERIALIZED (
     SELECT x.outbox_no, heads.lease_no
       FROM heads CROSS JOIN LATERAL (
            SELECT a.outbox_no, a.outbox_no = heads.outbox_no OR bool_and(a.fits AND l.outbox_no IS NOT NULL)
                                                                 OVER (ORDER BY a.outbox_no) AS goes
              FROM (SELECT n.outbox_no, heads.may_group AND n.command = ANY ($5::text[])
-                          AND (n.lease_no = 0 OR n.due_at <= now()) AND COALESCE(n.give_up_at > now(), true)
+                          AND COALESCE(n.give_up_at > now(), true)
                           AND sum(n.size) OVER (ORDER BY n.outbox_no) <= $4::bigint AS fits
-                     FROM (SELECT o.outbox_no, o.command, o.lease_no, o.due_at, o.give_up_at, octet_length(o.body::text) AS size
+                     FROM (SELECT o.outbox_no, o.command, o.give_up_at, octet_length(o.body::text) AS size
                              FROM norn.outbox o
                             WHERE o.job_id = heads.job_id AND o.dest_party_id = heads.dest_party_id
                               AND o.outbox_no >= heads.outbox_no
                             ORDER BY o.outbox_no LIMIT $3) n) a
              LEFT JOIN (SELECT o.outbox_no FROM norn.outbox o
                          WHERE o.job_id = heads.job_id AND o.dest_party_id = heads.dest_party_id
-                           AND o.outbox_no >= heads.outbox_no
+                           AND o.outbox_no >= heads.outbox_no AND (o.lease_no = 0 OR o.due_at <= now())
                          ORDER BY o.outbox_no LIMIT $3 FOR UPDATE SKIP LOCKED) l ON l.outbox_no = a.outbox_no) x
      WHERE x.goes),
 f AS (
     SELECT outbox_no, lease_no, NULL::timestamptz AS behind FROM g
     UNION ALL
-    SELECT h.outbox_no, NULL, h.behind FROM h
-     WHERE h.behind IS NOT NULL AND h.outbox_no <> ALL (ARRAY(SELECT g.outbox_no FROM g))),
+    SELECT d.outbox_no, NULL, COALESCE(m.behind, now())
+      FROM d JOIN m USING (job_id, dest_party_id) LEFT JOIN heads ON heads.outbox_no = m.outbox_no
+     WHERE (m.behind IS NOT NULL OR heads.outbox_no IS NOT NULL)
+       AND d.outbox_no <> ALL (ARRAY(SELECT g.outbox_no FROM g))),
 u AS (
     UPDATE norn.outbox o
        SET lease_no = COALESCE(f.lease_no, 0), tries = o.tries + (f.lease_no IS NOT NULL)::integer,
@@ -57,7 +64,7 @@ SELECT u.outbox_no, u.lease_no, u.dest_party_id, u.src_party_id, u.job_id, u.job
  WHERE u.goes
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
- WHERE EXISTS (SELECT 1 FROM h WHERE h.outbox_no <> ALL (ARRAY(SELECT f.outbox_no FROM f)))
+ WHERE EXISTS (SELECT 1 FROM d WHERE d.outbox_no <> ALL (ARRAY(SELECT f.outbox_no FROM f)))
  ORDER BY 2, 1; -- nulls last
 
 -- name: outbox_next_due

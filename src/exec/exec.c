@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "exec/run.h"
 #include "exec/spawner.h"
+#include "party/outbox.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -160,10 +161,10 @@ static void on_claimed(struct db_result *res, void *arg)
 		away |= r->away;
 		run_prepare(r);
 	}
-	/* That they run is told to schedulers elsewhere now: it must not hold up the word of the
-	 * end. */
+	/* That they run is told to schedulers elsewhere a little later: it must not hold up the
+	 * word of the end. */
 	if (away)
-		node_wake_local(x->node, WAKE_OUTBOX);
+		outbox_look(x->node, OUTBOX_BEGUN_MS);
 	if (x->again || n == CLAIM_MAX)
 		claim(x);
 	else

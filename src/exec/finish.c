@@ -53,8 +53,9 @@ static void recorded(struct run *r)
 {
 	if (r->has_exit)
 		run_step(r, PHASE_REPORTED);
-	node_wake(r->node, WAKE_SCHED);
-	if (r->away && r->node->outbox == NULL)
+	if (!r->away)
+		node_wake(r->node, WAKE_SCHED);
+	else if (r->node->outbox == NULL)
 		node_wake(r->node, WAKE_OUTBOX);
 	run_over(r);
 }

@@ -47,6 +47,8 @@ struct group {
 	size_t from, to; /* items of the batch on its way */
 	bool one_by_one; /* something was refused: whatever it is, it must not undo the others */
 	bool wakes_sched, wakes_exec;
+	int64_t first_no,
+	    last_no; /* of all: what comes again comes as a whole, or from its middle */
 	struct item items[];
 };
 
@@ -360,6 +362,9 @@ static void read_item(struct group *g, struct item *m, const json_t *v)
 		return;
 	}
 	m->kind = k;
+	if (g->first_no == 0)
+		g->first_no = m->no;
+	g->last_no = m->no;
 }
 
 /* ---- carrying out ---- */
@@ -392,8 +397,8 @@ static void add_set(struct group *g, size_t from, size_t to, struct db_batch *b)
 	if (!m->kind->is_report) {
 		db_add(b, Q_PARTY_MESSAGE);
 		bind_job(m, b);
-		db_int(b, m->no);
-		db_int(b, g->items[to - 1].no);
+		db_int(b, g->first_no);
+		db_int(b, g->last_no);
 		partner_bind_caller(g->r, b);
 	}
 	m->k = (int)db_batch_count(b);

@@ -376,6 +376,12 @@ void outbox_claimed(struct node *n, const struct db_result *r, int k)
 		look_in(n->outbox, more_ms);
 }
 
+void outbox_look(struct node *n, int64_t ms)
+{
+	if (n->outbox != NULL)
+		look_in(n->outbox, ms);
+}
+
 /* The statements of a claim of its own. */
 enum { A_LAZY, A_CLAIM, A_NEXT_DUE };
 

@@ -21,4 +21,9 @@ int outbox_claim_add(struct node *n, struct db_batch *b);
 /* When the batch is committed or has failed; k: of outbox_claim_add(). */
 void outbox_claimed(struct node *n, const struct db_result *r, int k);
 
+/* Reports that a run has begun become due so much later (norn.runs_report). */
+#define OUTBOX_BEGUN_MS 100
+/* There will be due messages in so many ms. */
+void outbox_look(struct node *n, int64_t ms);
+
 #endif

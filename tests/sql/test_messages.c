@@ -264,6 +264,17 @@ START_TEST(what_waits_for_one_party_goes_together_and_in_order)
 }
 END_TEST
 
+START_TEST(what_is_in_no_hurry_goes_with_what_is)
+{
+	number_from_one();
+	put(A, "1", "task_report");
+	fn_do(A, "UPDATE norn.outbox SET due_at = now() + interval '1 minute'");
+	ck_assert_str_eq(claimed_by(A, together), "");
+	put(A, "1", "task_report");
+	ck_assert_str_eq(claimed_by(A, together), "1 2");
+}
+END_TEST
+
 START_TEST(a_command_that_goes_alone_ends_a_group)
 {
 	number_from_one();
@@ -512,6 +523,7 @@ int main(void)
 	tcase_add_test(tc, an_answer_brings_back_what_is_just_being_put_off);
 	tcase_add_test(tc, a_message_behind_one_that_is_not_answered_is_put_off);
 	tcase_add_test(tc, what_waits_for_one_party_goes_together_and_in_order);
+	tcase_add_test(tc, what_is_in_no_hurry_goes_with_what_is);
 	tcase_add_test(tc, a_command_that_goes_alone_ends_a_group);
 	tcase_add_test(tc, a_group_has_no_more_bytes_than_may_be_sent);
 	tcase_add_test(tc, a_group_ends_before_what_somebody_else_has_locked);
