@@ -15,6 +15,14 @@ void caplog_init(struct caplog *c, int pipe_fd, int file_fd, int64_t max)
 	c->last = '\n';
 }
 
+/* False: there is no file, and none is wanted or none can be made. */
+static bool have_file(struct caplog *c)
+{
+	if (c->file_fd < 0 && c->path != NULL)
+		c->file_fd = open(c->path, CAPLOG_FLAGS | O_CREAT, CAPLOG_MODE);
+	return c->file_fd >= 0;
+}
+
 /* Bytes written; fewer than len when the file system refuses, as when it is full. */
 static size_t write_all(int fd, const char *data, size_t len)
 {
@@ -63,8 +71,11 @@ void caplog_add(struct caplog *c, const char *data, size_t len)
 	if (len == 0)
 		return;
 	remember(c, data, len);
-	if (c->file_fd < 0)
+	if (!have_file(c)) {
+		if (c->path != NULL)
+			c->dropped += (int64_t)len;
 		return;
+	}
 	if (c->max > 0 && (int64_t)keep > c->max - c->kept)
 		keep = (size_t)(c->max - c->kept);
 	done = write_all(c->file_fd, data, keep);

@@ -10,10 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define CAPLOG_FLAGS (O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY)
+#define CAPLOG_MODE  0600
+
 struct caplog {
-	int pipe_fd; /* read end, non-blocking; -1 after its end */
-	int file_fd; /* -1: keep nothing */
-	int64_t max; /* bytes to keep; 0: no bound */
+	int pipe_fd;      /* read end, non-blocking; -1 after its end */
+	int file_fd;      /* -1: keep nothing, unless there is a path */
+	const char *path; /* borrowed: the file is made there when the first byte comes */
+	int64_t max;      /* bytes to keep; 0: no bound */
 	int64_t kept;
 	int64_t dropped; /* beyond the bound, or refused by the file system */
 	char last;       /* byte kept last */

@@ -29,8 +29,8 @@ struct launch_spec {
 	const char *const *env;  /* NULL-terminated "NAME=value"; the whole environment */
 	const char *cwd;         /* NULL: "/" */
 	const char *stdout_path; /* appended to, made with mode 0600; NULL: thrown away */
-	const char *stderr_path;
-	int64_t timeout_ms;    /* of wall time, from the start */
+	const char *stderr_path; /* made when the first byte comes */
+	int64_t timeout_ms;      /* of wall time, from the start */
 	int64_t grace_ms;      /* between SIGTERM and SIGKILL, on a timeout or when the node dies */
 	int64_t max_log_bytes; /* kept of stdout, and of stderr; the rest is dropped and counted */
 	int64_t memory_max_bytes;        /* memory.max; in force only with a cgroup */

@@ -18,7 +18,7 @@ static const struct js_limits result_limits = {64 << 20, 64, 5000000};
 
 bool results_read(struct run *r)
 {
-	char *path = mem_printf("%s/" RUN_RESULT, r->work_dir);
+	char *path = run_file(r, RUN_RESULT);
 	struct err e = {0};
 
 	json_decref(r->result);

@@ -299,6 +299,13 @@ static bool is_builtin(const struct run *r)
 	return str_starts(r->provider, "norn:");
 }
 
+/* Built-in components leave nothing in their directory, so they share that of the job; a directory
+ * of its own is made when one writes a model. */
+char *run_file(const struct run *r, const char *name)
+{
+	return mem_printf("%s%c%s", r->work_dir, is_builtin(r) ? '+' : '/', name);
+}
+
 /* How a component of this provider is started, without its arguments: how many words. */
 static size_t add_program(const struct run *r, const char **argv)
 {
@@ -320,8 +327,9 @@ static size_t add_program(const struct run *r, const char **argv)
 static bool start_process(struct run *r, struct err *e)
 {
 	const struct node_conf *c = r->node->conf;
-	char *config = mem_printf("%s/" RUN_CONFIG, r->work_dir);
-	char *result = mem_printf("%s/" RUN_RESULT, r->work_dir);
+	char *config = run_file(r, RUN_CONFIG);
+	char *result = run_file(r, RUN_RESULT);
+	char *cwd = mem_strdup(r->work_dir);
 	char *out = mem_printf("%s/stdout", r->log_dir);
 	char *errf = mem_printf("%s/stderr", r->log_dir);
 	const char *argv[16];
@@ -350,10 +358,12 @@ static bool start_process(struct run *r, struct err *e)
 	for (size_t i = 0; i < a; i++)
 		json_array_append_new(r->argv, json_string(argv[i]));
 	unlink(result);
+	if (is_builtin(r))
+		*strrchr(cwd, '/') = '\0';
 	const struct launch_spec spec = {
 	    .argv = argv,
 	    .env = (const char *const *)env,
-	    .cwd = r->work_dir,
+	    .cwd = cwd,
 	    .stdout_path = out,
 	    .stderr_path = errf,
 	    .timeout_ms = r->timeout_s * 1000,
@@ -367,6 +377,7 @@ static bool start_process(struct run *r, struct err *e)
 	r->launch = launch_start(r->node->base, &spec, launched, exited, r, e);
 	for (size_t i = 0; i < v; i++)
 		free(env[i]);
+	free(cwd);
 	free(config);
 	free(result);
 	free(out);
@@ -377,16 +388,15 @@ static bool start_process(struct run *r, struct err *e)
 static bool write_config(struct run *r, const struct run_inputs *in, struct err *e)
 {
 	json_t *conf = taskconf_build(r, in, e);
-	bool ok = conf != NULL && fs_mkdirs(r->work_dir, 0700, e) && fs_mkdirs(r->log_dir, 0700, e);
-	char *path;
+	/* ours make what they write to */
+	char *dir = mem_printf("%s%s", r->work_dir, is_builtin(r) ? "" : "/output");
+	char *path = run_file(r, RUN_CONFIG);
 
-	if (ok && !is_builtin(r)) { /* ours make what they write to */
-		path = mem_printf("%s/output", r->work_dir);
-		ok = fs_mkdirs(path, 0700, e);
-		free(path);
-	}
-	path = mem_printf("%s/" RUN_CONFIG, r->work_dir);
-	ok = ok && js_save_scratch(path, conf, e);
+	if (is_builtin(r))
+		*strrchr(dir, '/') = '\0';
+	bool ok = conf != NULL && fs_mkdirs(dir, 0700, e) && fs_mkdirs(r->log_dir, 0700, e) &&
+		  js_save_scratch(path, conf, e);
+	free(dir);
 	free(path);
 	json_decref(conf);
 	return ok;

@@ -14,7 +14,7 @@
 
 struct exec;
 
-/* In its work directory. Both are written in place: nobody reads one before it is complete. */
+/* Names for run_file(). Both are written in place: nobody reads one before it is complete. */
 #define RUN_CONFIG "task_parameters.json"
 #define RUN_RESULT "task_result.json"
 
@@ -68,6 +68,7 @@ struct run {
 struct run *run_new(struct exec *x, struct node *n, const struct db_result *r, int row,
 		    const char *token);
 void run_free(struct run *r);
+char *run_file(const struct run *r, const char *name); /* its path; caller frees */
 struct log_ctx run_ctx(const struct run *r);
 void run_step(struct run *r, enum phase done); /* a step of its way is over */
 /* Looks up inputs, writes the configuration, starts the process. */

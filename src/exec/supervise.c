@@ -225,22 +225,24 @@ static void load_spec(struct run *r, int fd)
 	}
 }
 
-/* Opens a log and its pipe; returns the pipe's write end. */
-static int open_log(struct run *r, struct caplog *log, const char *path, enum wire_stage stage)
+/* Opens a log and its pipe; returns the pipe's write end. lazy: most often nothing is written to
+ * it, then it is not made. */
+static int open_log(struct run *r, struct caplog *log, const char *path, bool lazy,
+		    enum wire_stage stage)
 {
 	int ends[2];
 	int file = -1;
 
 	if (path != NULL) {
-		file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY,
-			    0600);
-		if (file < 0)
+		file = open(path, CAPLOG_FLAGS | (lazy ? 0 : O_CREAT), CAPLOG_MODE);
+		if (file < 0 && (!lazy || errno != ENOENT))
 			fail_start(r, stage, errno);
 	}
 	/* only our end does not block: the component must find an ordinary pipe */
 	if (pipe2(ends, O_CLOEXEC) != 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0)
 		fail_start(r, WIRE_AT_RESOURCES, errno);
 	caplog_init(log, ends[0], file, r->spec.max_log_bytes);
+	log->path = path;
 	return ends[1];
 }
 
@@ -378,8 +380,8 @@ static pid_t start_own(const struct run *r, int out, int err)
 static void start(struct run *r)
 {
 	bool own = r->spec.own && r->own != NULL;
-	int out = open_log(r, &r->out, r->spec.stdout_path, WIRE_AT_STDOUT);
-	int err = open_log(r, &r->err, r->spec.stderr_path, WIRE_AT_STDERR);
+	int out = open_log(r, &r->out, r->spec.stdout_path, false, WIRE_AT_STDOUT);
+	int err = open_log(r, &r->err, r->spec.stderr_path, true, WIRE_AT_STDERR);
 
 	cgroup_make(&r->cgroup, r->spec.cgroup_dir, getpid(), r->spec.memory_max_bytes);
 	environ = r->spec.env;

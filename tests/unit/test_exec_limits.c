@@ -75,6 +75,33 @@ START_TEST(log_of_leftover)
 }
 END_TEST
 
+START_TEST(log_of_silence)
+{
+	const char *silent[] = {"/bin/true", NULL};
+	const char *loud[] = {"/bin/sh", "-c", "echo one >&2; sleep 0.05; echo two >&2", NULL};
+	struct launch_spec s = ex_spec(silent);
+	struct outcome o;
+	char text[64];
+
+	ex_run(&s, &o);
+	ex_assert_clean_exit(&o, 0);
+	ck_assert_int_eq(access(ex_out, F_OK), 0);
+	ck_assert_int_ne(access(ex_err, F_OK), 0);
+	s = ex_spec(loud);
+	ex_run(&s, &o);
+	ex_assert_clean_exit(&o, 0);
+	(void)ex_read_file(ex_err, text, sizeof(text));
+	ck_assert_str_eq(text, "one\ntwo\n");
+	ck_assert_int_eq(o.r.stderr_dropped, 0);
+	/* no place for it: said, but no reason to fail */
+	s.stderr_path = "/nowhere/err";
+	ex_run(&s, &o);
+	ex_assert_clean_exit(&o, 0);
+	ck_assert_int_eq(o.r.stderr_dropped, 8);
+	ck_assert_uint_eq(o.r.stderr_tail_len, 8);
+}
+END_TEST
+
 START_TEST(log_on_full_disk)
 {
 	const char *argv[] = {ex_child, "flood", "10000", NULL};
@@ -361,6 +388,7 @@ static void add_tests(Suite *suite, const char *name, void (*set_up)(void))
 	tcase_add_test(t, log_is_capped);
 	tcase_add_test(t, log_is_complete);
 	tcase_add_test(t, log_of_leftover);
+	tcase_add_test(t, log_of_silence);
 	tcase_add_test(t, log_on_full_disk);
 	tcase_add_test(t, surroundings);
 	tcase_add_test(t, address_space);
