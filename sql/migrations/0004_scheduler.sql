@@ -253,40 +253,47 @@ RETURNS TABLE (party_no smallint, status text, node_lost boolean, exit_code inte
 -- Each takes arrays over a batch of jobs and works only on those whose row this transaction has updated
 -- (norn.mine_of): the lost version of one job drops that job and nothing else.
 
-CREATE FUNCTION norn.sched_reserve(p_job_nos bigint[], p_ttl_ms integer) RETURNS void LANGUAGE plpgsql AS $$
+-- Asks for resources. p_party_nos: the party that is asked, or null: all of the job at once.
+CREATE FUNCTION norn.sched_reserve(p_job_nos bigint[], p_party_nos smallint[], p_ttl_ms integer) RETURNS void
+LANGUAGE plpgsql AS $$
 DECLARE
     v_mine bigint[] := norn.mine_of(p_job_nos);
     v_here bigint[];
 BEGIN
-    UPDATE norn.job_party SET reserve_state = 'asked', detail = NULL
-     WHERE job_no = ANY (v_mine) AND reserve_state <> 'asked' AND NOT local;
+    UPDATE norn.job_party x SET reserve_state = 'asked', detail = NULL
+      FROM unnest(p_job_nos, p_party_nos) AS n(job_no, party_no)
+     WHERE x.job_no = ANY (ARRAY[n.job_no]) AND n.job_no = ANY (v_mine) AND NOT x.local
+       AND (n.party_no IS NULL OR x.party_no = n.party_no);
     -- Here first: what this site refuses is not asked elsewhere. A grant outlives the round, which is over when all
     -- have answered or after p_ttl_ms.
     SELECT array_agg(p.party_job_no ORDER BY n.i, x.party_no) INTO v_here
-      FROM unnest(p_job_nos) WITH ORDINALITY AS n(job_no, i)
+      FROM unnest(p_job_nos, p_party_nos) WITH ORDINALITY AS n(job_no, party_no, i)
      CROSS JOIN LATERAL (SELECT j.job_id FROM norn.job j WHERE j.job_no = n.job_no OFFSET 0) j
      CROSS JOIN LATERAL (SELECT x.party_no, x.role, x.party_id FROM norn.job_party x
-                          WHERE x.job_no = n.job_no AND x.local OFFSET 0) x
+                          WHERE x.job_no = n.job_no AND x.local AND (n.party_no IS NULL OR x.party_no = n.party_no)
+                         OFFSET 0) x
      CROSS JOIN LATERAL (SELECT p.party_job_no FROM norn.party_job p
                           WHERE p.job_id = j.job_id AND p.role = x.role AND p.party_id = x.party_id OFFSET 0) p
      WHERE n.job_no = ANY (v_mine);
     IF v_here IS NOT NULL THEN
         -- A refusal here is the whole answer, and is over with this transaction: a release that comes later finds the
-        -- job ready to ask again.
+        -- job ready to ask again. Unless others have granted before: they are told by the next plan.
         WITH answer AS MATERIALIZED (
             SELECT p.job_no, p.role, p.party_id, r.result, r.detail,
-                   bool_or(r.result <> 'granted') OVER (PARTITION BY p.job_no) AS refused
+                   bool_or(r.result <> 'granted') OVER (PARTITION BY p.job_no) AS refused,
+                   (SELECT count(*) FROM norn.job_party g
+                     WHERE g.job_no = p.job_no AND g.reserve_state = 'granted') > 0 AS others
               FROM norn.parties_reserve(v_here, 2 * p_ttl_ms) r
              CROSS JOIN LATERAL (SELECT p.job_no, p.role, p.party_id FROM norn.party_job p
                                   WHERE p.party_job_no = r.party_job_no OFFSET 0) p),
         own AS (
             UPDATE norn.job_party x
-               SET reserve_state = CASE WHEN a.refused AND a.result <> 'never' THEN 'none' ELSE a.result END,
+               SET reserve_state = CASE WHEN a.refused AND a.result <> 'never' AND NOT a.others THEN 'none' ELSE a.result END,
                    detail = a.detail
               FROM answer a
              WHERE x.job_no = ANY (ARRAY[a.job_no]) AND x.role = a.role AND x.party_id = a.party_id)
         UPDATE norn.job_party x SET reserve_state = 'none'
-          FROM (SELECT DISTINCT job_no FROM answer WHERE refused) a
+          FROM (SELECT DISTINCT job_no FROM answer WHERE refused AND NOT others) a
          WHERE x.job_no = ANY (ARRAY[a.job_no]) AND NOT x.local;
     END IF;
     INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, give_up_at)
@@ -604,9 +611,10 @@ BEGIN
                SET lease_until = NULL, node_id = NULL,
                    blocked = u.blocked AND NOT EXISTS (SELECT 1 FROM norn.job_party p
                                                         WHERE p.job_no = w.job_no AND p.reserve_state = 'granted'),
-                   due_at = CASE WHEN w.poke <> u.poke OR (u.blocked AND EXISTS (
-                                          SELECT 1 FROM norn.job_party p WHERE p.job_no = w.job_no
-                                             AND p.reserve_state IN ('granted', 'never'))) THEN norn.due_now(w.prio)
+                   due_at = CASE WHEN w.poke <> u.poke OR (u.blocked AND (
+                                          SELECT bool_or(p.reserve_state IN ('granted', 'refused', 'never'))
+                                                 AND NOT bool_or(p.reserve_state = 'asked')
+                                            FROM norn.job_party p WHERE p.job_no = w.job_no)) THEN norn.due_now(w.prio)
                                  ELSE COALESCE(to_timestamp(u.due_ms / 1000.0), now() + interval '30 seconds') END
               FROM unnest(p_job_nos, p_lease_nos, p_pokes, p_due_ms, p_blocked)
                    AS u(job_no, lease_no, poke, due_ms, blocked)

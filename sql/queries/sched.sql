@@ -34,7 +34,7 @@ SELECT job_no, job_id, status, version, stop_status, suspended, n_tasks, n_runni
   FROM norn.job j WHERE job_no = ANY ($1::bigint[]);
 
 -- name: sched_load_parties
-SELECT job_no, party_no, create_state, reserve_state, cores, local
+SELECT job_no, party_no, role, party_id, create_state, reserve_state, cores, local
   FROM norn.job_party WHERE job_no = ANY ($1::bigint[]) ORDER BY job_no, party_no;
 
 -- name: sched_load_tasks
@@ -119,7 +119,7 @@ SELECT j.job_id, 'job', p.role, p.party_id, u.from_status, u.to_status, u.reason
  WHERE u.job_no = ANY ((SELECT norn.mine_of($1::bigint[]))::bigint[]);
 
 -- name: sched_reserve
-SELECT norn.sched_reserve($1::bigint[], $2::integer);
+SELECT norn.sched_reserve($1::bigint[], $2::smallint[], $3::integer);
 
 -- name: sched_release
 SELECT norn.sched_release($1::bigint[]);

@@ -151,20 +151,48 @@ static int64_t backoff_ms(int64_t first_ms, int64_t max_ms, int tries)
 	return d < max_ms ? d : max_ms;
 }
 
-/* Two jobs that want the same at two sites may each get one half: the next time one is earlier. */
+static bool all_local(const struct plan_job *j)
+{
+	for (int i = 0; i < j->n_parties; i++) {
+		if (!j->parties[i].local)
+			return false;
+	}
+	return true;
+}
+
+/* Jobs that were refused at the same moment do not all come back at the same moment. */
 static int64_t reserve_pause_ms(const struct planner *p)
 {
 	const struct plan_job *j = p->job;
-	bool all_local = true;
 
-	for (int i = 0; i < j->n_parties; i++)
-		all_local &= j->parties[i].local;
-	if (all_local)
+	if (all_local(j))
 		return p->policy->reserve_retry_local_ms;
 	int64_t pause_ms = backoff_ms(p->policy->reserve_retry_ms, p->policy->reserve_retry_max_ms,
 				      j->reserve_tries);
 	unsigned mix = (j->salt + (unsigned)j->reserve_tries) * 2654435761U;
 	return pause_ms + pause_ms * (int64_t)(mix >> 24) / 1024;
+}
+
+/* All parties are asked at once, which is fast; but two jobs that want the same at two sites may
+ * then each get one half. So after a refusal they are asked one by one, in an order that is the
+ * same for all jobs: whoever has the first half gets the second. */
+static void ask(struct planner *p, int granted)
+{
+	struct plan_job *j = p->job;
+	int next = -1;
+
+	for (int i = 0; i < j->n_parties; i++) {
+		if (j->parties[i].reserve == RESERVE_NONE &&
+		    (next < 0 || j->parties[i].order < j->parties[next].order))
+			next = i;
+	}
+	if (all_local(j) || (j->reserve_tries == 0 && granted == 0))
+		next = -1;
+	p->out->blocked = true;
+	due(p, p->now_ms + reserve_pause_ms(p));
+	effect(p, PLAN_RESERVE, WHY_NONE)->party = next;
+	if (granted == 0)
+		j->reserve_tries++;
 }
 
 /* waiting: all parties grant their share, or all give it back. */
@@ -215,9 +243,7 @@ static void plan_waiting(struct planner *p)
 		due(p, p->now_ms + reserve_pause_ms(p));
 		return;
 	}
-	effect(p, PLAN_RESERVE, WHY_NONE);
-	p->out->blocked = true;
-	due(p, p->now_ms + reserve_pause_ms(p));
+	ask(p, granted);
 }
 
 static void child_parent_done(struct planner *p, int parent)

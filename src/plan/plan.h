@@ -14,8 +14,9 @@ enum plan_reserve { RESERVE_NONE, RESERVE_ASKED, RESERVE_GRANTED, RESERVE_REFUSE
 struct plan_party {
 	enum plan_create create;
 	enum plan_reserve reserve;
-	bool local;     /* of the scheduler's site */
-	int cores;      /* reserved for the job at this party */
+	bool local; /* of the scheduler's site */
+	int order; /* among the parties when they are asked one by one: the same way for all jobs */
+	int cores; /* reserved for the job at this party */
 	int cores_used; /* by its running tasks, without those in plan_job.tasks */
 };
 
@@ -56,14 +57,15 @@ struct plan_job {
 	struct plan_task *tasks;
 	int n_edges;
 	struct plan_edge *edges;
-	int reserve_tries;
+	int reserve_tries; /* rounds of asking the parties; counted up by the plan */
 	unsigned salt; /* differs between jobs, so that their retries do not meet again and again */
 	int64_t deadline_ms; /* 0 none */
 };
 
 enum plan_kind {
 	PLAN_JOB_STATUS, /* to status; an end status also ends it at every party */
-	/* Ask every party for the job's resources; due_ms is for when this site refuses at once. */
+	/* Ask a party for the job's resources, or all at once (party -1); due_ms is for when this
+	 * site refuses at once. */
 	PLAN_RESERVE,
 	PLAN_RELEASE, /* give back what was granted; try again later */
 	PLAN_TASK_START,
@@ -98,7 +100,7 @@ struct plan_effect {
 	enum status
 	    status; /* PLAN_JOB_STATUS, PLAN_TASK_END, PLAN_TASK_RETRY (of the old attempt) */
 	int task;   /* index into plan_job.tasks; -1 */
-	int party;  /* the party that caused it; -1 */
+	int party;  /* the party that caused it, or is asked; -1 */
 	int64_t at_ms;
 };
 

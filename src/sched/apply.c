@@ -47,7 +47,11 @@ struct applying {
 	struct tell_arrays
 	    tell_stops;               /* of what may still run there: it gives way to what starts */
 	struct tell_arrays tell_ends; /* of what has ended everywhere: nobody waits for it */
-	struct nos reserve, release, start_jobs, end_jobs;
+	struct {
+		int n;
+		struct db_array no, party;
+	} reserve;
+	struct nos release, start_jobs, end_jobs;
 	struct {
 		int n;
 		struct db_array no, task, mark, running;
@@ -137,7 +141,7 @@ static void add_start(struct applying *a, const struct cycle_job *j, const struc
 }
 
 /* Returns the reason of the job's own last step, or NULL. */
-static const char *add_effects(struct applying *a, struct cycle_job *j, bool *started, int *tries)
+static const char *add_effects(struct applying *a, struct cycle_job *j, bool *started)
 {
 	const char *reason = NULL;
 	enum status at = j->was;
@@ -157,8 +161,9 @@ static const char *add_effects(struct applying *a, struct cycle_job *j, bool *st
 			}
 			break;
 		case PLAN_RESERVE:
-			add_no(&a->reserve, j->job_no);
-			(*tries)++;
+			a->reserve.n++;
+			db_array_int(&a->reserve.no, j->job_no);
+			array_party(&a->reserve.party, f->party);
 			break;
 		case PLAN_RELEASE:
 			add_no(&a->release, j->job_no);
@@ -219,8 +224,7 @@ static void add_job(struct applying *a, struct cycle_job *j)
 {
 	const struct status_counts *c = &j->result.counts;
 	bool started = false;
-	int tries = j->plan.reserve_tries;
-	const char *reason = add_effects(a, j, &started, &tries);
+	const char *reason = add_effects(a, j, &started);
 	struct jobs_arrays *x = &a->jobs;
 
 	int n_done = add_others(a, j);
@@ -234,7 +238,7 @@ static void add_job(struct applying *a, struct cycle_job *j)
 	db_array_int(&x->success, c->success);
 	db_array_int(&x->interrupted, c->canceled + c->timeout + c->failed);
 	db_array_int(&x->progress, j->result.progress);
-	db_array_int(&x->tries, tries);
+	db_array_int(&x->tries, j->plan.reserve_tries);
 	db_array_text(&x->reason, reason);
 	db_array_int(&a->leave.no, j->job_no);
 	db_array_int(&a->leave.lease, j->lease_no);
@@ -333,9 +337,12 @@ int cycle_apply_batch(struct cycle *c, const struct plan_policy *policy, struct 
 	if (a.n_steps > 0)
 		bind_steps(b, &a.steps);
 	bind_nos(b, Q_SCHED_RELEASE, &a.release);
-	bind_nos(b, Q_SCHED_RESERVE, &a.reserve);
-	if (a.reserve.n > 0)
+	if (a.reserve.n > 0) {
+		db_add(b, Q_SCHED_RESERVE);
+		db_array(b, &a.reserve.no);
+		db_array(b, &a.reserve.party);
 		db_int(b, policy->reserve_ttl_ms);
+	}
 	bind_nos(b, Q_SCHED_START_JOBS, &a.start_jobs);
 	bind_ends(b, &a.ends);
 	bind_tell(b, &a.tell_stops);

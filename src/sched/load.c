@@ -176,13 +176,40 @@ static int code_of(const char *s, const char *const *names, int n)
 	return 0;
 }
 
+/* Byte by byte, whatever the locale: all sites must find the same order. */
+static int by_site(const struct db_result *r, int a, int b)
+{
+	int d = strcmp(db_get(r, L_PARTIES, a, "party_id"), db_get(r, L_PARTIES, b, "party_id"));
+
+	return d != 0 ? d
+		      : strcmp(db_get(r, L_PARTIES, a, "role"), db_get(r, L_PARTIES, b, "role"));
+}
+
+/* The parties of a job that may have to ask for resources; their rows end before row `end`. */
+static void order_parties(struct cycle_job *j, const struct db_result *r, int end)
+{
+	int first = end - j->plan.n_parties;
+
+	if (j->plan.status != ST_WAITING)
+		return;
+	for (int a = 0; a < j->plan.n_parties; a++) {
+		for (int b = 0; b < j->plan.n_parties; b++)
+			j->plan.parties[a].order += by_site(r, first + b, first + a) < 0;
+	}
+}
+
 static void load_parties(struct cycle *c, const struct db_result *r)
 {
+	struct cycle_job *last = NULL;
+
 	static const char *const creates[] = {"asked", "ok", "refused"};
 	static const char *const reserves[] = {"none", "asked", "granted", "refused", "never"};
 
 	for (int i = 0; i < db_rows(r, L_PARTIES); i++) {
 		struct cycle_job *j = find_job(c, db_get_int(r, L_PARTIES, i, "job_no"));
+		if (last != NULL && last != j)
+			order_parties(last, r, i);
+		last = j;
 		if (j == NULL)
 			continue;
 		/* Rows come in the order of party_no, which counts from 0: index and number agree.
@@ -199,6 +226,8 @@ static void load_parties(struct cycle *c, const struct db_result *r)
 		    .cores = (int)db_get_int(r, L_PARTIES, i, "cores"),
 		};
 	}
+	if (last != NULL)
+		order_parties(last, r, db_rows(r, L_PARTIES));
 }
 
 static void load_task_parties(struct cycle_job *j, struct plan_task *t, const struct db_result *r,

@@ -458,7 +458,7 @@ void fn_reserve(PGconn *pg, int64_t job_no)
 {
 	struct fn_cycle c = begin(pg, job_no, NULL);
 
-	fn_do(pg, "SELECT norn.sched_reserve(ARRAY[%lld::bigint], 60000)", (long long)job_no);
+	fn_do(pg, "SELECT norn.sched_reserve(ARRAY[%lld::bigint], NULL, 60000)", (long long)job_no);
 	commit(pg, &c, true);
 }
 

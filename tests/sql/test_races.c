@@ -98,7 +98,7 @@ START_TEST(what_a_stale_lease_writes_changes_nothing)
 	fn_do(A, "BEGIN");
 	ck_assert(!fn_guard(A, &stale, "failed"));
 	fn_do(A, "SELECT norn.sched_release(ARRAY[%lld]::bigint[])", (long long)no);
-	fn_do(A, "SELECT norn.sched_reserve(ARRAY[%lld]::bigint[], 60000)", (long long)no);
+	fn_do(A, "SELECT norn.sched_reserve(ARRAY[%lld]::bigint[], NULL, 60000)", (long long)no);
 	fn_do(A, "SELECT norn.sched_start_jobs(ARRAY[%lld]::bigint[])", (long long)no);
 	fn_do(A,
 	      "SELECT norn.sched_end_tasks(ARRAY[%lld]::bigint[], '{0}', '{0}', '{success}', "

@@ -291,7 +291,7 @@ START_TEST(a_refusal_under_way_is_woken_too)
 	fn_load(A, &c);
 	fn_do(A, "BEGIN");
 	ck_assert(fn_guard(A, &c, NULL));
-	fn_do(A, "SELECT norn.sched_reserve(ARRAY[%lld]::bigint[], 60000)", (long long)late);
+	fn_do(A, "SELECT norn.sched_reserve(ARRAY[%lld]::bigint[], NULL, 60000)", (long long)late);
 	fn_do(B, "SELECT norn.party_release('all', 'guest', '9999', true)");
 	fn_send(C, "SELECT norn.resource_wake()");
 	fn_waits(C);
@@ -417,7 +417,8 @@ static const char scheduler[] =
     "  start_at = CASE u.s WHEN 'start' THEN now() ELSE start_at END, "
     "  end_at = CASE u.s WHEN 'end' THEN now() END "
     "  FROM unnest(n, s) AS u(job_no, s) WHERE j.job_no = u.job_no; "
-    " PERFORM norn.sched_reserve(array_agg(u.job_no), 60000) FROM unnest(n, s) AS u(job_no, s) "
+    " PERFORM norn.sched_reserve(array_agg(u.job_no), NULL, 60000) FROM unnest(n, s) AS u(job_no, "
+    "s) "
     "  WHERE u.s = 'reserve'; "
     " PERFORM norn.sched_start_jobs(array_agg(u.job_no)) FROM unnest(n, s) AS u(job_no, s) WHERE "
     "u.s = 'start'; "
@@ -505,7 +506,7 @@ START_TEST(a_job_that_asks_does_not_read_those_that_wait)
 	fn_do(A, "BEGIN");
 	ck_assert(fn_guard(A, &c, NULL));
 	before = rows_read();
-	fn_do(A, "SELECT norn.sched_reserve(ARRAY[%lld], 60000)", (long long)c.job_no);
+	fn_do(A, "SELECT norn.sched_reserve(ARRAY[%lld], NULL, 60000)", (long long)c.job_no);
 	ck_assert_int_lt(rows_read() - before, WAITING / 4);
 	fn_do(A, "COMMIT");
 	ck_assert_str_eq(state(c.job_no), "granted");

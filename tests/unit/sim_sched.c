@@ -230,6 +230,7 @@ static void fill_parties(const struct sim_job *x, const int *task_of, int n, str
 		out->parties[p] = (struct plan_party){.create = x->create[p],
 						      .reserve = x->reserve[p],
 						      .local = local(p),
+						      .order = p,
 						      .cores = x->cores[p]};
 	for (int t = 0; t < x->n_tasks; t++) {
 		bool chosen = false;
@@ -305,23 +306,26 @@ static enum plan_reserve reserve_state(enum sim_answer a)
 	return a == A_OK ? RESERVE_GRANTED : a == A_NEVER ? RESERVE_NEVER : RESERVE_REFUSED;
 }
 
-/* Here first: what this site refuses is not asked elsewhere. */
-static void apply_reserve(int j)
+/* One party or (-1) all; here first: what this site refuses is not asked elsewhere. */
+static void apply_reserve(int j, int party, int tries)
 {
 	struct sim_job *x = &sim->job[j];
 	bool refused = false;
+	bool others = false;
 
+	for (int p = 0; p < sim->n_parties; p++)
+		others |= x->reserve[p] == RESERVE_GRANTED;
 	for (int p = 0; p < sim->n_parties; p++) {
-		if (!local(p))
+		if (!local(p) || (party >= 0 && p != party))
 			continue;
 		x->reserve[p] = reserve_state(sim_party_reserve(j, p));
 		refused |= x->reserve[p] != RESERVE_GRANTED;
 	}
-	x->reserve_tries++;
+	x->reserve_tries = tries;
 	for (int p = 0; p < sim->n_parties; p++) {
-		if (refused && x->reserve[p] != RESERVE_NEVER)
+		if (refused && !others && x->reserve[p] != RESERVE_NEVER)
 			x->reserve[p] = RESERVE_NONE;
-		if (refused || local(p))
+		if (refused || local(p) || (party >= 0 && p != party))
 			continue;
 		x->reserve[p] = RESERVE_ASKED;
 		post(j, p, C_RESERVE, 0, 0, ST_COUNT);
@@ -461,7 +465,7 @@ static void apply_effects(int j, const struct plan_job *p, const struct plan_res
 			if (kind == PLAN_RELEASE)
 				apply_release(j);
 			else if (kind == PLAN_RESERVE)
-				apply_reserve(j);
+				apply_reserve(j, e->party, p->reserve_tries);
 			else if (kind == PLAN_JOB_STATUS)
 				start |= e->status == ST_RUNNING;
 			else if (kind == PLAN_TASK_END)
@@ -487,16 +491,19 @@ static void leave(const struct sim_cycle *c, int64_t due, bool blocked)
 
 	if (!w->exists || w->lease_no != c->lease_no)
 		return;
-	bool answered = false, granted = false;
+	bool answered = false, granted = false, asked = false;
 	for (int p = 0; p < sim->n_parties; p++) {
 		enum plan_reserve r = sim->job[c->job].reserve[p];
 		granted |= r == RESERVE_GRANTED;
-		answered |= r == RESERVE_GRANTED || r == RESERVE_NEVER;
+		asked |= r == RESERVE_ASKED;
+		answered |= r == RESERVE_GRANTED || r == RESERVE_REFUSED || r == RESERVE_NEVER;
 	}
 	w->lease_until = 0;
 	w->blocked = blocked && !granted;
 	/* The real one looks again after a while in any case; here a lost wake-up shows. */
-	w->due = w->poke != c->poke || (blocked && answered) ? sim->now : due > 0 ? due : INT64_MAX;
+	w->due = w->poke != c->poke || (blocked && answered && !asked) ? sim->now
+		 : due > 0                                             ? due
+								       : INT64_MAX;
 }
 
 void sim_apply(int s)

@@ -53,9 +53,48 @@ START_TEST(waiting_asks_for_resources)
 	fx_task(f, 2, 1, 0);
 	fx_plan(f, 0);
 	ck_assert_int_eq(f->res.n_effects, 1);
-	fx_effect(f, PLAN_RESERVE, -1);
+	ck_assert_int_eq(fx_effect(f, PLAN_RESERVE, -1)->party, -1);
+	ck_assert_int_eq(f->job.reserve_tries, 1);
 	ck_assert(f->res.blocked);
 	ck_assert_int_eq(f->job.status, ST_WAITING);
+}
+END_TEST
+
+/* After a refusal, so that two jobs cannot each hold what the other needs. */
+START_TEST(parties_are_asked_one_by_one_the_second_time)
+{
+	static const int order[] = {2, 0, 1};
+	static const int asked[] = {1, 2, 0};
+	struct fx *f = fx_new(ST_WAITING, 3, 4);
+
+	fx_task(f, 3, 1, 0);
+	for (int i = 0; i < 3; i++)
+		f->job.parties[i].order = order[i];
+	f->job.reserve_tries = 1;
+	for (int i = 0; i < 3; i++) {
+		fx_plan(f, 0);
+		ck_assert_int_eq(f->res.n_effects, 1);
+		ck_assert_int_eq(fx_effect(f, PLAN_RESERVE, -1)->party, asked[i]);
+		ck_assert_int_eq(f->job.reserve_tries, 2); /* it is one round */
+		f->job.parties[asked[i]].reserve = RESERVE_ASKED;
+		fx_plan(f, 0);
+		ck_assert_int_eq(f->res.n_effects, 0);
+		f->job.parties[asked[i]].reserve = RESERVE_GRANTED;
+	}
+	fx_plan(f, 0);
+	ck_assert_int_eq(f->job.status, ST_RUNNING);
+}
+END_TEST
+
+START_TEST(parties_of_one_site_are_always_asked_at_once)
+{
+	struct fx *f = fx_new(ST_WAITING, 2, 4);
+
+	fx_task(f, 2, 1, 0);
+	f->job.parties[0].local = f->job.parties[1].local = true;
+	f->job.reserve_tries = 5;
+	fx_plan(f, 0);
+	ck_assert_int_eq(fx_effect(f, PLAN_RESERVE, -1)->party, -1);
 }
 END_TEST
 
@@ -677,6 +716,8 @@ int main(void)
 	tcase_add_test(tc, ready_waits_for_every_answer);
 	tcase_add_test(tc, a_refused_creation_ends_the_job_at_once);
 	tcase_add_test(tc, waiting_asks_for_resources);
+	tcase_add_test(tc, parties_are_asked_one_by_one_the_second_time);
+	tcase_add_test(tc, parties_of_one_site_are_always_asked_at_once);
 	tcase_add_test(tc, all_grants_start_the_job_and_its_first_tasks);
 	tcase_add_test(tc, a_round_of_reservations_is_complete_before_it_is_given_back);
 	tcase_add_test(tc, pauses_between_rounds_grow_to_a_limit);
