@@ -1,6 +1,6 @@
 /*
- * What a launch costs: processes started and waited for per second, bare and through the launcher,
- * one at a time and several at once, in alternating rounds on the same machine.
+ * What a launch costs: processes started and waited for per second, bare and through the launcher
+ * with a spawner, one at a time and several at once, in alternating rounds on the same machine.
  *
  * usage: bench/spawn [PROCESSES [AT-ONCE [NORN-RUN]]]     (1000, 4, ./norn-run)
  */
@@ -8,17 +8,21 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "exec/launch.h"
+#include "exec/spawner.h"
 #include <event2/event.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-#define ROUNDS 5
+#define ROUNDS           5
+#define SPAWNER_READY_MS 5000
 
 static struct event_base *base;
 static const char *run_path = "./norn-run";
+static struct spawner *spawner;
 static int64_t to_start, to_end;
 
 static void start_bare(void)
@@ -32,6 +36,21 @@ static void start_bare(void)
 		abort();
 }
 
+static void start_spawner(void)
+{
+	int64_t end = clock_mono_ms() + SPAWNER_READY_MS;
+
+	spawner = spawner_new(run_path);
+	while (!spawner_serves(spawner)) {
+		if (clock_mono_ms() > end) {
+			(void)fprintf(stderr, "%s does not serve\n", run_path);
+			exit(EXIT_FAILURE);
+		}
+		(void)usleep(1000);
+	}
+}
+
+/* It waits for any child: before there is a spawner. */
 static int64_t bare(int64_t n, int64_t at_once)
 {
 	int64_t at = clock_mono_us(), started = 0;
@@ -52,7 +71,8 @@ static void on_exit_cb(const struct launch_result *r, void *arg);
 static void start_launch(void)
 {
 	static const char *const argv[] = {"/bin/true", NULL}, *const env[] = {NULL};
-	const struct launch_spec s = {.argv = argv, .env = env, .run_path = run_path};
+	const struct launch_spec s = {
+	    .argv = argv, .env = env, .run_path = run_path, .spawner = spawner};
 	struct err e;
 
 	if (launch_start(base, &s, NULL, on_exit_cb, NULL, &e) == NULL) {
@@ -96,7 +116,9 @@ static void compare(int64_t n, int64_t at_once)
 
 	for (int i = 0; i < ROUNDS; i++) {
 		best_bare = min_of(best_bare, bare(n, at_once));
+		start_spawner();
 		best_launched = min_of(best_launched, launched(n, at_once));
+		spawner_free(spawner);
 	}
 	(void)printf("%3lld at once: bare %6.0f/s (%5.0f us)  launched %6.0f/s (%5.0f us)  "
 		     "ratio %.2f\n",
