@@ -17,32 +17,29 @@ m AS MATERIALIZED (
            SELECT o.due_at FROM norn.outbox o
             WHERE o.outbox_no = x.outbox_no AND o.lease_no <> 0 AND o.due_at > now() FOR KEY SHARE SKIP LOCKED) b ON true),
 heads AS MATERIALIZED (
-    SELECT m.outbox_no, m.job_id, m.dest_party_id, nextval('norn.lease_seq') AS lease_no,
+    SELECT m.outbox_no, m.job_id, m.dest_party_id, l.nos, nextval('norn.lease_seq') AS lease_no,
            COALESCE(r.single_until <= now(), true) AS may_group
       FROM m LEFT JOIN norn.site_route r ON r.party_id = m.dest_party_id
      CROSS JOIN LATERAL (
-           SELECT FROM norn.outbox o
-            WHERE o.outbox_no = m.outbox_no AND (o.lease_no = 0 OR o.due_at <= now()) FOR UPDATE SKIP LOCKED) l
-     WHERE m.behind IS NULL ORDER BY m.due_at LIMIT $1),
+           SELECT ARRAY(SELECT o.outbox_no FROM norn.outbox o
+                         WHERE o.job_id = m.job_id AND o.dest_party_id = m.dest_party_id AND o.outbox_no >= m.outbox_no
+                           AND (o.lease_no = 0 OR o.due_at <= now())
+                         ORDER BY o.outbox_no LIMIT $3 FOR UPDATE SKIP LOCKED) AS nos OFFSET 0) l
+     WHERE m.behind IS NULL AND l.nos[1] = m.outbox_no ORDER BY m.due_at LIMIT $1),
 -- With each what stands right behind it: up to the first that is under way or locked by somebody else, that goes alone, or
 -- is too much.
 g AS MATERIALIZED (
     SELECT x.outbox_no, heads.lease_no
       FROM heads CROSS JOIN LATERAL (
-           SELECT a.outbox_no, a.outbox_no = heads.outbox_no OR bool_and(a.fits AND l.outbox_no IS NOT NULL)
-                                                                OVER (ORDER BY a.outbox_no) AS goes
+           SELECT a.outbox_no, a.outbox_no = heads.outbox_no OR bool_and(a.fits) OVER (ORDER BY a.outbox_no) AS goes
              FROM (SELECT n.outbox_no, heads.may_group AND n.command = ANY ($5::text[])
-                          AND COALESCE(n.give_up_at > now(), true)
+                          AND n.outbox_no = ANY (heads.nos) AND COALESCE(n.give_up_at > now(), true)
                           AND sum(n.size) OVER (ORDER BY n.outbox_no) <= $4::bigint AS fits
                      FROM (SELECT o.outbox_no, o.command, o.give_up_at, octet_length(o.body::text) AS size
                              FROM norn.outbox o
                             WHERE o.job_id = heads.job_id AND o.dest_party_id = heads.dest_party_id
                               AND o.outbox_no >= heads.outbox_no
-                            ORDER BY o.outbox_no LIMIT $3) n) a
-             LEFT JOIN (SELECT o.outbox_no FROM norn.outbox o
-                         WHERE o.job_id = heads.job_id AND o.dest_party_id = heads.dest_party_id
-                           AND o.outbox_no >= heads.outbox_no AND (o.lease_no = 0 OR o.due_at <= now())
-                         ORDER BY o.outbox_no LIMIT $3 FOR UPDATE SKIP LOCKED) l ON l.outbox_no = a.outbox_no) x
+                            ORDER BY o.outbox_no LIMIT $3) n) a) x
      WHERE x.goes),
 f AS (
     SELECT outbox_no, lease_no, NULL::timestamptz AS behind FROM g

@@ -25,6 +25,7 @@ struct kind {
 	bool has_task;
 	bool ends; /* has an end status */
 	bool is_report;
+	bool is_start; /* somebody waits for it */
 	void (*add)(const struct group *g, size_t from, size_t to, struct db_batch *b);
 	void (*answer)(struct group *g, size_t from, size_t to, const struct db_result *r, int k);
 };
@@ -263,11 +264,11 @@ static void answer_report(struct group *g, size_t from, size_t to, const struct 
 }
 
 static const struct kind kinds[] = {
-    {"job_start", false, false, false, false, add_job_start, answer_job_start},
-    {"job_finish", true, false, true, false, add_job_finish, answer_ends},
-    {"task_start", false, true, false, false, add_task_start, answer_task_start},
-    {"task_stop", true, true, true, false, add_task_stop, answer_ends},
-    {"task_report", false, true, false, true, add_report, answer_report},
+    {"job_start", false, false, false, false, true, add_job_start, answer_job_start},
+    {"job_finish", true, false, true, false, false, add_job_finish, answer_ends},
+    {"task_start", false, true, false, false, true, add_task_start, answer_task_start},
+    {"task_stop", true, true, true, false, false, add_task_stop, answer_ends},
+    {"task_report", false, true, false, true, false, add_report, answer_report},
 };
 
 /* ---- what has come ---- */
@@ -453,11 +454,22 @@ static void wake(struct group *g)
 	g->wakes_exec = g->wakes_sched = false;
 }
 
-/* Where the next one begins when messages go one by one. */
+/* How far the next transaction goes: what starts must not wait for what is told behind it. */
+static size_t reach(const struct group *g, size_t from)
+{
+	if (g->one_by_one)
+		return from + 1;
+	for (size_t i = g->n; i > from; i--) {
+		if (g->items[i - 1].kind != NULL && g->items[i - 1].kind->is_start)
+			return i;
+	}
+	return g->n;
+}
+
 static void go_on(struct group *g, size_t next)
 {
 	if (next < g->n)
-		carry_out(g, next, g->one_by_one ? next + 1 : g->n);
+		carry_out(g, next, reach(g, next));
 	else
 		finish(g);
 }
@@ -540,5 +552,5 @@ void group_handle(struct http_req *r, void *arg)
 	g->n = n;
 	for (size_t i = 0; i < n; i++)
 		read_item(g, &g->items[i], json_array_get(list, i));
-	carry_out(g, 0, n);
+	go_on(g, 0);
 }

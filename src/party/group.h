@@ -1,7 +1,7 @@
 /*
  * Several messages of one site in one request: POST /v2/partner/messages. They are carried out in
- * their order, in one transaction when none is refused, and each is answered. One that was not
- * carried out for a reason that may pass is the last that is answered: those behind it were not
+ * their order, in one transaction or two when none is refused, and each is answered. One that was
+ * not carried out for a reason that may pass is the last that is answered: those behind it were not
  * looked at.
  */
 #ifndef NORN_PARTY_GROUP_H

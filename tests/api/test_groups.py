@@ -158,4 +158,3 @@ class WithoutGroups(FederationTest):
         before = len(server.asked)
         self.guest.api.wait_job(self.guest.api.submit(job({"a": noop()})), "success")
         self.assertEqual(len(server.asked), before)
-
