@@ -323,14 +323,14 @@ BEGIN
         SELECT e.task_name, e.attempt, e.role, e.party_id, min(e.at) AS at
           FROM ev e WHERE e.object = 'run' AND e.reason = 'reported' AND e.to_status = 'running' GROUP BY 1, 2, 3, 4)
     SELECT x.* FROM (
-        SELECT t.task_no, t.task_name, t.attempt, t.role, t.party_id, t.party_status,
+        SELECT t.task_no, t.task_name, t.attempt, t.role, t.party_id, t.party_status::text,
                norn.span_ms(r.ready_at, r.started_at), norn.span_ms(r.started_at, t.start_at),
                CASE WHEN t.end_at >= t.create_at THEN norn.span_ms(t.start_at, t.end_at) END,
                CASE WHEN t.start_at IS NOT NULL THEN norn.span_ms(t.end_at, r.ended_at) END
           FROM norn.party_task t LEFT JOIN ready r ON r.task_name = t.task_name AND r.attempt = t.attempt
          WHERE t.job_id = p_job_id
         UNION ALL
-        SELECT t.task_no, t.task_name, y.attempt, p.role, p.party_id, y.status,
+        SELECT t.task_no, t.task_name, y.attempt, p.role, p.party_id, y.status::text,
                norn.span_ms(r.ready_at, r.started_at),
                LEAST(norn.span_ms(r.started_at, h.at),
                      GREATEST(0, norn.span_ms(r.started_at, r.ended_at) - norn.span_ms(y.start_at, y.end_at))),
