@@ -199,6 +199,17 @@ static size_t count_answers(const struct group *g, const json_t *answers, enum e
 	return i;
 }
 
+/* Whether a crash of the server may undo that they were answered: then they are sent again. */
+static bool may_forget(const struct group *g, const json_t *answers)
+{
+	for (size_t i = 0; i < g->n; i++) {
+		if (!g->messages[i].command->copy_known ||
+		    js_int(json_array_get(answers, i), "code", ERR_SERVER) != ERR_OK)
+			return false;
+	}
+	return true;
+}
+
 static void take_answers(struct group *g, const json_t *answers)
 {
 	struct db_batch *b = db_batch_new(g->box->node->db);
@@ -206,6 +217,8 @@ static void take_answers(struct group *g, const json_t *answers)
 	const char *text;
 	size_t n = count_answers(g, answers, &code, &text);
 
+	if (may_forget(g, answers))
+		db_add(b, Q_DB_LAZY);
 	if (n > 0) {
 		db_add(b, Q_OUTBOX_DONE);
 		add_numbers(g, n, b);

@@ -98,7 +98,7 @@ static const struct command commands[] = {
     {"job_finish", "/v2/partner/job/status/update", refused, true, false},
     {"task_start", "/v2/partner/task/start", task_started, true, false},
     {"task_stop", "/v2/partner/task/stop", refused, true, false},
-    {"task_report", "/v2/scheduler/task/report", refused, true, false},
+    {"task_report", "/v2/scheduler/task/report", refused, true, false, .copy_known = true},
     {"resource_wake", "/v2/scheduler/job/wake", refused, false, false},
     {"job_stop", "/v2/scheduler/job/stop", refused, false, false},
     {"job_rerun", "/v2/partner/job/rerun", job_started, false, false},

@@ -23,6 +23,7 @@ struct command {
 	 * that may not has come. */
 	bool may_group;
 	bool wakes_sched; /* its answer is waited for */
+	bool copy_known;  /* a copy is refused there for what it says, also behind later ones */
 };
 
 struct message {
