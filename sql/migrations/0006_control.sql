@@ -209,9 +209,6 @@ BEGIN
         END IF;
         RETURN NEXT r.relname;
     END LOOP;
-    IF NOT p_dry THEN
-        DELETE FROM norn.event_default WHERE at < now() - p_keep;
-    END IF;
 END $$;
 
 -- Jobs cascade to these; the foreign keys need their indexes.

@@ -110,10 +110,6 @@ SELECT COALESCE(json_agg(json_build_object('audit_no', audit_no, 'at_ms', norn.m
            AND ($4::text IS NULL OR position($4 IN object) > 0 OR position($4 IN path) > 0)
          ORDER BY audit_no DESC LIMIT $2::integer) a;
 
--- name: audit_drop
--- days
-DELETE FROM norn.audit WHERE at < now() - make_interval(days => $1::integer);
-
 -- name: api_worker_token
 -- a row when the hash is that of a task that runs at this site
 SELECT t.run_no FROM norn.run_work w JOIN norn.party_task t USING (run_no)

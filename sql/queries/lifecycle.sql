@@ -27,6 +27,19 @@ SELECT gc_jobs AS job_id FROM norn.gc_jobs($1::text[], $2);
 -- $1 days, $2 dry run
 SELECT events_drop AS name FROM norn.events_drop(make_interval(days => $1::integer), $2);
 
+-- name: gc_history
+-- A portion of what is older than $1 days and stands in no partition of its day. $2: at most as many rows of each kind.
+-- Returns whether there may be more.
+WITH e AS (
+    DELETE FROM norn.event_default WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM norn.event_default WHERE at < now() - make_interval(days => $1::integer) LIMIT $2::integer))
+    RETURNING 1),
+a AS (
+    DELETE FROM norn.audit WHERE audit_no = ANY (ARRAY(
+        SELECT audit_no FROM norn.audit WHERE at < now() - make_interval(days => $1::integer) LIMIT $2::integer))
+    RETURNING 1)
+SELECT (SELECT count(*) FROM e) = $2 OR (SELECT count(*) FROM a) = $2 AS more;
+
 -- name: gc_dirs
 -- what is to be removed, and whether a row still points there; $1 file URI of the data directory, with '/', $2 at most
 SELECT g.root, g.name,

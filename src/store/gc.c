@@ -20,6 +20,7 @@
 #define QUICK_MS        500
 #define SLOW_MS         2000
 #define DIRS_PER_LOOK   200
+#define HISTORY_ROWS    10000
 
 static const char *const roots[] = {"work", "logs", "tables"}; /* of each job */
 
@@ -96,6 +97,30 @@ static bool path_of(const struct node *n, const char *root, const char *name, st
 
 /* ---- the history, which comes last ---- */
 
+static void trim_history(struct gc *g);
+
+static void on_trimmed(struct db_result *res, void *arg)
+{
+	struct gc *g = arg;
+
+	if (db_error(res) != NULL)
+		fail(g, db_error(res));
+	else if (db_get_bool(res, 0, 0, "more"))
+		trim_history(g);
+	else
+		finish(g);
+}
+
+static void trim_history(struct gc *g)
+{
+	struct db_batch *b = db_batch_new(g->node->db);
+
+	db_add(b, Q_GC_HISTORY);
+	db_int(b, g->opts.events_days);
+	db_int(b, HISTORY_ROWS);
+	db_submit(b, on_trimmed, g);
+}
+
 static void on_events(struct db_result *res, void *arg)
 {
 	struct gc *g = arg;
@@ -106,7 +131,10 @@ static void on_events(struct db_result *res, void *arg)
 	}
 	for (int i = 0; i < db_rows(res, 0); i++)
 		json_array_append_new(g->result.partitions, json_string(db_get(res, 0, i, "name")));
-	finish(g);
+	if (g->opts.dry_run)
+		finish(g);
+	else
+		trim_history(g);
 }
 
 static void drop_events(struct gc *g)
@@ -121,10 +149,6 @@ static void drop_events(struct gc *g)
 	db_add(b, Q_GC_EVENTS);
 	db_int(b, g->opts.events_days);
 	db_bool(b, g->opts.dry_run);
-	if (!g->opts.dry_run) {
-		db_add(b, Q_AUDIT_DROP);
-		db_int(b, g->opts.events_days);
-	}
 	db_submit(b, on_events, g);
 }
 

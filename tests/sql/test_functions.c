@@ -624,6 +624,32 @@ START_TEST(a_node_registers_while_a_backup_runs)
 }
 END_TEST
 
+/* What is old goes in portions, and nothing else goes. */
+START_TEST(old_history_goes_in_portions)
+{
+	const char *const params[] = {"30", "2"};
+	static const char *const more[] = {"t", "t", "f"};
+
+	fn_do(A, "TRUNCATE norn.audit");
+	fn_do(A, "INSERT INTO norn.event (at, job_id, object, reason, actor) SELECT now() - "
+		 "interval '40 days', 'j', 'job', 'x', 'y' FROM generate_series(1, 3)");
+	fn_do(A, "INSERT INTO norn.audit (at, request_id, remote, method, path) SELECT now() - "
+		 "interval '40 days', 'r', 'here', 'POST', '/' FROM generate_series(1, 4)");
+	fn_do(
+	    A,
+	    "INSERT INTO norn.event (job_id, object, reason, actor) VALUES ('j', 'job', 'x', 'y')");
+	fn_do(A, "INSERT INTO norn.audit (request_id, remote, method, path) "
+		 "VALUES ('r', 'here', 'POST', '/')");
+	for (size_t i = 0; i < ARRAY_LEN(more); i++) {
+		PGresult *res = fn_stmt(A, Q_GC_HISTORY, ARRAY_LEN(params), params);
+		ck_assert_str_eq(PQgetvalue(res, 0, 0), more[i]);
+		PQclear(res);
+	}
+	ck_assert_int_eq(fn_int(A, "SELECT count(*) FROM norn.event"), 1);
+	ck_assert_int_eq(fn_int(A, "SELECT count(*) FROM norn.audit"), 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("functions");
@@ -636,6 +662,7 @@ int main(void)
 	tcase_add_loop_test(tc, triggers_refuse_every_illegal_step, 0, ARRAY_LEN(guarded));
 	tcase_add_test(tc, a_new_attempt_is_the_only_way_back);
 	tcase_add_test(tc, an_end_has_a_time_and_only_an_end);
+	tcase_add_test(tc, old_history_goes_in_portions);
 	tcase_add_test(tc, commands_that_come_twice_count_once);
 	tcase_add_test(tc, the_end_may_come_before_the_start);
 	tcase_add_test(tc, a_stop_takes_away_what_no_executor_has_yet);
