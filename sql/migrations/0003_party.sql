@@ -36,8 +36,9 @@ END $$;
 -- (null: of one alone), null when the site does not number its messages. Those that come behind later ones were under way for
 -- long, and have been sent again and answered meanwhile: they must not end, start or release what the job has become
 -- since. The number of the first is kept: a sender that has had no answer may send part of a group again.
--- p_parties: whom the caller speaks for, when that is not known yet. Returns the job's status here, null when it is
--- not known.
+-- p_parties: whom the caller speaks for, when that is not known yet. Returns the job's status here. A job that is not
+-- known is an error, which keeps the command from being carried out: it would see a job that comes right after this look, of
+-- which nobody has said that the caller may command it.
 CREATE FUNCTION norn.party_message(p_job_id text, p_role text, p_party_id text, p_message_no bigint,
         p_last_no bigint DEFAULT NULL, p_parties text[] DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql AS $$
@@ -47,7 +48,8 @@ BEGIN
     SELECT party_job_no, status, scheduler_party_id, message_no INTO pj FROM norn.party_job
      WHERE job_id = p_job_id AND role = p_role AND party_id = p_party_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        RETURN NULL;
+        RAISE EXCEPTION USING ERRCODE = 'NR000',
+            MESSAGE = format('1001:No found job: job_id[%s],role[%s],party_id[%s]', p_job_id, p_role, p_party_id);
     END IF;
     IF pj.scheduler_party_id <> ALL (p_parties) THEN
         RAISE EXCEPTION USING ERRCODE = 'NR000', MESSAGE =

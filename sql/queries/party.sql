@@ -3,7 +3,7 @@ SELECT norn.party_job_create($1) AS created;
 
 -- name: party_message
 -- job_id, role, party_id, number of the message or of the first of several, of the last, whom the caller speaks for; null
--- where it is not known or asked. An error when a later message has come already
+-- where it is not known or asked. An error when a later message has come already, or when the job is not here
 SELECT norn.party_message($1, $2, $3, $4::bigint, $5::bigint, $6::text[]) AS status;
 
 -- name: party_reserve

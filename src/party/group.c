@@ -406,21 +406,6 @@ static void add_set(struct group *g, size_t from, size_t to, struct db_batch *b)
 	m->kind->add(g, from, to, b);
 }
 
-static void answer_set(struct group *g, size_t from, size_t to, const struct db_result *r)
-{
-	struct item *m = &g->items[from];
-	bool known = m->kind->is_report || !db_is_null(r, m->k - 1, 0, "status");
-
-	if (known || m->kind->unknown_is_ok) {
-		m->kind->answer(g, from, to, r, m->k);
-		return;
-	}
-	for (size_t i = from; i < to; i++)
-		refuse(&g->items[i], ERR_JOB_NOT_FOUND,
-		       "No found job: job_id[%s],role[%s],party_id[%s]", m->job_id, m->role,
-		       m->party_id);
-}
-
 /* What was carried out is visible to all, and the scheduler and the executors are at it. The caller
  * must not hear of it before the disk has it. */
 static void on_barrier(struct db_result *r, void *arg)
@@ -485,6 +470,9 @@ static void failed(struct group *g, const struct err *e)
 	} else if (!g->one_by_one) {
 		g->one_by_one = true;
 		go_on(g, g->from);
+	} else if (e->code == ERR_JOB_NOT_FOUND && m->kind->unknown_is_ok) {
+		answer_ok(m);
+		go_on(g, g->to);
 	} else if (e->code == ERR_DB) {
 		log_error(&ctx, "%s of job %s: %s", m->kind->name, m->job_id, e->msg);
 		refuse(m, ERR_SERVER,
@@ -509,7 +497,7 @@ static void on_done(struct db_result *r, void *arg)
 	for (size_t i = g->from, end; i < g->to; i = end) {
 		end = set_end(g, i);
 		if (g->items[i].kind != NULL)
-			answer_set(g, i, end, r);
+			g->items[i].kind->answer(g, i, end, r, g->items[i].k);
 	}
 	wake(g);
 	go_on(g, g->to);

@@ -309,28 +309,19 @@ void partner_add_message(struct http_req *r, const json_t *p, struct db_batch *b
 	partner_bind_caller(r, b);
 }
 
-static void unknown_job(struct request *q)
-{
-	if (q->cmd->unknown_is_ok)
-		reply_ok(q->r, NULL);
-	else
-		reply_code(q->r, ERR_JOB_NOT_FOUND,
-			   "No found job: job_id[%s],role[%s],party_id[%s]", text(q, "job_id"),
-			   text(q, "role"), text(q, "party_id"));
-}
-
 static void on_done(struct db_result *res, void *arg)
 {
 	struct request *q = arg;
 	const struct log_ctx ctx = {.request_id = http_req_id(q->r), .attempt = -1};
 
-	if (db_error(res) != NULL) {
+	if (db_error(res) != NULL && db_error(res)->code == ERR_JOB_NOT_FOUND &&
+	    q->cmd->unknown_is_ok) {
+		reply_ok(q->r, NULL);
+	} else if (db_error(res) != NULL) {
 		if (db_error(res)->code == ERR_API_PERMISSION)
 			log_warn(&ctx, "refused %s from %s: %s", q->cmd->path,
 				 http_req_remote(q->r), db_error(res)->msg);
 		reply_db_err(q->r, res);
-	} else if (db_is_null(res, A_MESSAGE, 0, "status")) {
-		unknown_job(q);
 	} else {
 		if (q->cmd->wakes_exec)
 			node_wake(request_node(q->r), WAKE_EXEC);

@@ -73,7 +73,13 @@ class Taking(FederationTest):
             self.host.psql(f"UPDATE norn.party_job SET scheduler_party_id = '{harness.GUEST}' WHERE job_id = '{self.job_id}'")
         self.assertEqual(self.codes(self.message(3, "job_start"), {**other, "no": 4}, self.message(5, "task_start", "b")),
                          [0, 1001, 0])
-        self.assertEqual(self.codes(self.message(6, "job_finish", status="canceled")), [0])
+        # A job that was never created here has nothing to stop.
+        for no, command, task in ((6, "job_finish", None), (7, "task_stop", "a")):
+            gone = self.message(no, command, task, status="canceled")
+            gone["body"] = {k: v.replace(self.job_id, other["body"]["job_id"]) if isinstance(v, str) else v
+                            for k, v in gone["body"].items()}
+            self.assertEqual(self.codes(gone, self.message(8, "task_start", "b")), [0, 0])
+        self.assertEqual(self.codes(self.message(9, "job_finish", status="canceled")), [0])
 
     def test_only_for_whom_the_caller_speaks(self):
         stranger = Peer(self.host.nodes[0], client_context(self.host.tls["ca"], make_cert(

@@ -69,7 +69,6 @@ START_TEST(a_message_may_come_twice_and_without_a_number)
 	message(5, finish);
 	message(5, finish);
 	fn_do(A, "SELECT norn.party_message('r', 'host', '9998', NULL)");
-	fn_do(A, "SELECT norn.party_message('nobody', 'host', '9998', 1)");
 	ck_assert_str_eq(status(), "failed 0");
 	ck_assert_int_eq(fn_int(A, "SELECT message_no FROM norn.party_job"), 5);
 }
@@ -405,8 +404,20 @@ START_TEST(only_its_scheduler_commands_a_job)
 	ck_assert_str_eq(
 	    fn_text(A, "SELECT norn.party_message('r', 'host', '9998', 5, NULL, '{2,1}')"),
 	    "waiting");
-	ck_assert_str_eq(
-	    fn_text(A, "SELECT norn.party_message('nobody', 'host', '9998', 5, NULL, '{1}')"), "");
+	fn_refused(A, "NR000",
+		   "SELECT norn.party_message('nobody', 'host', '9998', 5, NULL, '{1}')");
+}
+END_TEST
+
+/* Each statement of a batch sees what others have committed meanwhile. */
+START_TEST(a_job_that_comes_behind_the_look_for_it_is_not_commanded)
+{
+	fn_do(A, "BEGIN");
+	fn_refused(A, "NR000", "SELECT norn.party_message('r', 'host', '9998', 5, NULL, '{7}')");
+	fn_do(B, "%s", create);
+	fn_refused(A, "25P02", "%s", finish);
+	fn_do(A, "ROLLBACK");
+	ck_assert_str_eq(status(), "waiting 0");
 }
 END_TEST
 
@@ -533,6 +544,7 @@ int main(void)
 	tcase_add_test(tc, what_is_under_way_is_not_sent_with_what_has_come_before_it);
 	tcase_add_test(tc, a_group_may_come_again_or_in_part_until_a_later_message_has_come);
 	tcase_add_test(tc, only_its_scheduler_commands_a_job);
+	tcase_add_test(tc, a_job_that_comes_behind_the_look_for_it_is_not_commanded);
 	tcase_add_test(tc, a_stop_for_an_earlier_attempt_does_not_stop_a_rerun);
 	tcase_add_test(tc, a_claim_that_nobody_heard_of_is_found);
 	tcase_add_test(tc, a_run_that_comes_while_a_claim_begins_is_in_its_answer);
