@@ -232,7 +232,7 @@ bool norn_write_model(struct norn_task *t, const char *key, const json_t *model,
 	if (uri == NULL || !artifact_path(uri, &path, e))
 		return false;
 	dir = mem_strdup(path);
-	ok = fs_mkdirs(dirname(dir), 0700, e) && js_save_scratch(path, model, e);
+	ok = fs_mkdirs(dirname(dir), 0700, e) && js_save_file(path, model, e);
 	free(dir);
 	free(path);
 	if (!ok)

@@ -460,6 +460,37 @@ START_TEST(artifact_types)
 }
 END_TEST
 
+/* Models outlive the machine's next crash: written whole beside what was there, then renamed. */
+START_TEST(models_are_replaced_whole)
+{
+	json_t *c = config("coordinated_lr", "guest", "train", "{}");
+	json_t *first = json_pack("{s:i}", "n", 1), *second = json_pack("{s:i}", "n", 2);
+	char *path = mem_printf("%s/m", dir), *other = mem_printf("%s/other", dir);
+	struct err e = {0};
+	struct norn_task *t;
+	json_t *was, *is;
+
+	add_artifact(c, "input_artifacts", "train_data", "x");
+	add_artifact(c, "output_artifacts", "output_model", "m");
+	t = open_task(c, &e);
+	ck_assert_msg(t != NULL, "%s", e.msg);
+	ck_assert_msg(norn_write_model(t, "output_model", first, &e), "%s", e.msg);
+	ck_assert_int_eq(link(path, other), 0);
+	ck_assert_msg(norn_write_model(t, "output_model", second, &e), "%s", e.msg);
+	was = js_load_file(other, &js_limits_default, &e);
+	is = js_load_file(path, &js_limits_default, &e);
+	ck_assert(json_equal(was, first));
+	ck_assert(json_equal(is, second));
+	json_decref(was);
+	json_decref(is);
+	json_decref(first);
+	json_decref(second);
+	free(path);
+	free(other);
+	task_free(t);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("comp_task");
@@ -474,6 +505,7 @@ int main(void)
 	tcase_add_test(t, reader_names_its_table);
 	tcase_add_test(t, lr_parameters);
 	tcase_add_test(t, lr_tables_and_models);
+	tcase_add_test(t, models_are_replaced_whole);
 	tcase_add_test(t, every_component_describes_itself);
 	tcase_add_test(t, artifact_types);
 	suite_add_tcase(s, t);
