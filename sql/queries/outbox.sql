@@ -1,7 +1,8 @@
 -- name: outbox_claim
 -- the oldest messages of each job and destination that has any due, since they must arrive in order: $1 jobs and
 -- destinations at most, $2 lease ms, $3 messages of one, $4 bytes of them, $5 commands that may go in a group. One group has
--- one lease number; a lease holds while lease_no is not 0 and due_at has not come. While the oldest is under way, others that
+-- one lease number; a lease holds while lease_no is not 0 and due_at has not come: $2 from here, and not from the beginning of
+-- the transaction, which is somebody else's and may have waited. While the oldest is under way, others that
 -- are due are put off, and outbox_done brings them back: the lock on the oldest makes it wait for that. When it is just being
 -- removed nobody would bring them back, so they stay due, and a row without a number says that there are such: look again soon.
 WITH d AS (
@@ -51,7 +52,8 @@ f AS (
 u AS (
     UPDATE norn.outbox o
        SET lease_no = COALESCE(f.lease_no, 0), tries = o.tries + (f.lease_no IS NOT NULL)::integer,
-           due_at = CASE WHEN f.lease_no IS NOT NULL THEN now() + make_interval(secs => $2::integer / 1000.0)
+           due_at = CASE WHEN f.lease_no IS NOT NULL
+                              THEN (SELECT clock_timestamp()) + make_interval(secs => $2::integer / 1000.0)
                          ELSE GREATEST(f.behind, now()) + interval '1 minute' END
       FROM f WHERE o.outbox_no = ANY (ARRAY[f.outbox_no])
     RETURNING o.*, f.lease_no IS NOT NULL AS goes)
@@ -73,12 +75,12 @@ SELECT greatest(0, norn.ms(due_at) - norn.ms(clock_timestamp())) AS wait_ms FROM
 SELECT norn.outbox_done($1::bigint[], $2);
 
 -- name: outbox_failed
--- $3 why, $4 when to try again, in ms; what was sent with it waits for it
+-- $3 why, $4 when to try again, in ms; what was sent with it waits for it, and only waiting is no try
 WITH f AS (
     UPDATE norn.outbox SET last_error = $3, due_at = now() + make_interval(secs => $4::integer / 1000.0)
      WHERE outbox_no = $1 AND lease_no = $2
     RETURNING job_id, dest_party_id)
-UPDATE norn.outbox o SET lease_no = 0
+UPDATE norn.outbox o SET lease_no = 0, tries = GREATEST(o.tries - 1, 0)
   FROM f WHERE o.job_id = f.job_id AND o.dest_party_id = f.dest_party_id AND o.outbox_no > $1 AND o.lease_no = $2;
 
 -- name: outbox_single

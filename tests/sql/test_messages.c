@@ -331,6 +331,12 @@ START_TEST(a_site_that_takes_no_groups_gets_single_messages)
 }
 END_TEST
 
+static const char *tries(void)
+{
+	return fn_text(A,
+		       "SELECT string_agg(tries::text, ' ' ORDER BY outbox_no) FROM norn.outbox");
+}
+
 START_TEST(what_was_sent_with_a_message_that_did_not_arrive_waits_for_it)
 {
 	number_from_one();
@@ -343,11 +349,26 @@ START_TEST(what_was_sent_with_a_message_that_did_not_arrive_waits_for_it)
 		    (const char *const[]){"2", fn_text(A, "SELECT max(lease_no) FROM norn.outbox"),
 					  "why", "50000"}));
 	ck_assert_str_eq(claimed_by(A, together), "");
+	ck_assert_str_eq(tries(), "1 0");
 	fn_do(A, "UPDATE norn.outbox SET due_at = now() WHERE outbox_no = 2");
 	ck_assert_str_eq(claimed_by(A, together), "2 3");
-	ck_assert_str_eq(
-	    fn_text(A, "SELECT string_agg(tries::text, ' ' ORDER BY outbox_no) FROM norn.outbox"),
-	    "2 2");
+	ck_assert_str_eq(tries(), "2 1");
+}
+END_TEST
+
+/* The claim is the last statement of somebody else's transaction, which may have begun long ago. */
+START_TEST(a_lease_lasts_from_the_moment_of_the_claim)
+{
+	number_from_one();
+	put(A, "1", "task_report");
+	fn_do(A, "BEGIN");
+	fn_do(A, "SELECT pg_sleep(0.05)");
+	ck_assert_str_eq(claimed_by(A, together), "1");
+	/* 60 s, not from the beginning of the transaction */
+	ck_assert_int_eq(fn_int(A, "SELECT count(*) FROM norn.outbox WHERE due_at >= now() + "
+				   "interval '60.05 s'"),
+			 1);
+	fn_do(A, "COMMIT");
 }
 END_TEST
 
@@ -540,6 +561,7 @@ int main(void)
 	tcase_add_test(tc, a_group_ends_before_what_somebody_else_has_locked);
 	tcase_add_test(tc, a_site_that_takes_no_groups_gets_single_messages);
 	tcase_add_test(tc, what_was_sent_with_a_message_that_did_not_arrive_waits_for_it);
+	tcase_add_test(tc, a_lease_lasts_from_the_moment_of_the_claim);
 	tcase_add_test(tc, a_message_with_a_smaller_number_that_comes_late_is_not_left_behind);
 	tcase_add_test(tc, what_is_under_way_is_not_sent_with_what_has_come_before_it);
 	tcase_add_test(tc, a_group_may_come_again_or_in_part_until_a_later_message_has_come);
