@@ -465,6 +465,8 @@ static void raise_limits(void)
 		setrlimit(RLIMIT_NOFILE, &rl);
 	}
 	signal(SIGPIPE, SIG_IGN);
+	/* Whoever starts us may ignore it, and then ended children would leave no status. */
+	signal(SIGCHLD, SIG_DFL);
 	umask(077);
 }
 

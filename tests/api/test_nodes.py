@@ -212,3 +212,20 @@ class Starting(FederationTest):
                            capture_output=True, text=True, check=False, env=harness.child_env())
         self.assertEqual(r.returncode, 1)
         self.assertIn("migrate", r.stderr)
+
+    def test_whoever_starts_it_may_ignore_the_end_of_children(self):
+        node = self.guest.nodes[0]
+        node.stop()
+        before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # kept by what is executed
+        try:
+            node.start()
+        finally:
+            signal.signal(signal.SIGCHLD, before)
+        node.wait_ready()
+        with open(f"/proc/{node.process.pid}/status", encoding="ascii") as f:
+            ignored = int(next(line for line in f if line.startswith("SigIgn:")).split()[1], 16)
+        self.assertFalse(ignored >> (signal.SIGCHLD - 1) & 1)
+        job_id = self.guest.api.submit(job({"a": noop()}, parties=("guest",)))
+        self.guest.api.wait_job(job_id)
+        self.assertEqual(self.guest.psql("SELECT exit_code FROM norn.party_task WHERE task_name = 'a' "
+                                         f"AND job_id = '{job_id}'"), [["0"]])
