@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define BATCH           32
-#define GROUP_MAX_BYTES (1 << 20)
+#define GROUP_MAX_BYTES (512 << 10) /* gateways often take 1 MiB */
 #define IDLE_MAX_MS     1000
 #define LOOK_AGAIN_MS   5
 #define ERROR_WAIT_MS   500
@@ -244,12 +244,15 @@ static void on_group(const struct http_response *res, void *arg)
 	enum err_code code = ERR_OK;
 	char text[ERR_MSG_MAX];
 	bool reached = peer_answer(res, &code, text, sizeof(text));
+	/* A gateway that does not let a group through never will. */
+	bool barred = res->error == NULL && res->status >= 400 && res->status < 500 &&
+		      !json_is_integer(json_object_get(res->json, "code"));
 
 	if (g->box->stopped)
 		group_free(g);
 	else if (reached && json_is_array(answers) && json_array_size(answers) > 0)
 		take_answers(g, answers);
-	else if (reached || (res->error == NULL && res->status == 404))
+	else if (reached || barred)
 		go_single(g, text);
 	else
 		try_later(g, text);

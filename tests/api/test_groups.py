@@ -120,16 +120,17 @@ class OldSite(http.server.BaseHTTPRequestHandler):
     def do_POST(self):  # pylint: disable=invalid-name
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.asked.append(self.path)
+        status = 200
         if self.path == GROUPS:
-            answer = json.dumps({"code": 6000, "message": "<NotFound '404: Not Found'>"}).encode()
+            status, answer = self.server.without_groups
         else:
             behind = http.client.HTTPSConnection("127.0.0.1", self.server.behind.peer_port, context=self.server.caller)
             names = ("Content-Type", "X-Norn-Key", "X-Norn-Src-Party", "dest-party-id")
             behind.request("POST", self.path, body, {k: self.headers[k] for k in names if k in self.headers})
             answer = behind.getresponse().read()
             behind.close()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json" if status == 200 else "text/html")
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
@@ -141,12 +142,13 @@ class OldSite(http.server.BaseHTTPRequestHandler):
 class WithoutGroups(FederationTest):
     sites = ("guest", "host")
 
-    def test_it_gets_single_messages(self):
+    def run_without_groups(self, status, answer):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), OldSite)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.host.tls["cert"], self.host.tls["key"])
         server.socket = context.wrap_socket(server.socket, server_side=True)
         server.asked = []
+        server.without_groups = (status, answer)
         server.behind = self.host.nodes[0]
         server.caller = client_context(self.guest.tls["ca"], self.guest.tls)
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -158,9 +160,17 @@ class WithoutGroups(FederationTest):
         wait_until("the host knows", lambda: self.host.api.status(job_id) == "success")
         self.assertEqual(server.asked.count(GROUPS), 1)
         self.assertEqual(server.asked.count("/v2/partner/task/start"), 6)
+        return server
+
+    def test_it_gets_single_messages(self):
+        server = self.run_without_groups(200, json.dumps({"code": 6000, "message": "<NotFound '404: Not Found'>"}).encode())
         # The route changes, and so may what is there.
         self.guest.api.post("/v2/site/route/add", party_id=harness.HOST, url=self.host.peer_url())
         self.assertEqual(self.guest.psql("SELECT count(*) FROM norn.site_route WHERE single_until IS NOT NULL"), [["0"]])
         before = len(server.asked)
         self.guest.api.wait_job(self.guest.api.submit(job({"a": noop()})), "success")
         self.assertEqual(len(server.asked), before)
+
+    def test_a_gateway_that_lets_no_groups_through(self):
+        for status in (403, 405, 413):
+            self.run_without_groups(status, b"<html>no</html>")
