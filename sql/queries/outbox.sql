@@ -83,8 +83,8 @@ WITH f AS (
 UPDATE norn.outbox o SET lease_no = 0, tries = GREATEST(o.tries - 1, 0)
   FROM f WHERE o.job_id = f.job_id AND o.dest_party_id = f.dest_party_id AND o.outbox_no > $1 AND o.lease_no = $2;
 
--- name: outbox_single
--- a group whose site takes none: as if it had not been sent. Numbers, lease
+-- name: outbox_unsent
+-- a group whose site takes none, or whose node goes down: as if it had not been sent. Numbers, lease
 UPDATE norn.outbox SET tries = tries - 1, lease_no = 0, due_at = now() WHERE outbox_no = ANY ($1::bigint[]) AND lease_no = $2;
 
 -- name: outbox_refused

@@ -47,15 +47,15 @@ static void too_late(struct run *r)
 	run_over(r);
 }
 
-/* The scheduler is that of this site, or hears of it by a message, which is on its way if this node
- * sends any. */
-static void recorded(struct run *r)
+/* The scheduler is that of this site, or hears of it by a message, which is on its way if it was
+ * claimed with the end. claim_at: as of outbox_claim_add(). */
+static void recorded(struct run *r, int claim_at)
 {
 	if (r->has_exit)
 		run_step(r, PHASE_REPORTED);
 	if (!r->away)
 		node_wake(r->node, WAKE_SCHED);
-	else if (r->node->outbox == NULL)
+	else if (claim_at < 0)
 		node_wake(r->node, WAKE_OUTBOX);
 	run_over(r);
 }
@@ -68,7 +68,7 @@ static void on_recorded(struct db_result *res, void *arg)
 
 	outbox_claimed(r->node, res, r->claim_at);
 	if (e == NULL) {
-		recorded(r);
+		recorded(r, r->claim_at);
 		return;
 	}
 	if (e->code == ERR_CONFLICT) {
@@ -191,7 +191,7 @@ static void on_set(struct db_result *res, void *arg)
 		if (db_error(res) != NULL)
 			record(s->runs[i]); /* each by itself: one of them may be to blame */
 		else if (was_taken(res, s->runs[i]->run_no))
-			recorded(s->runs[i]);
+			recorded(s->runs[i], s->claim_at);
 		else
 			too_late(s->runs[i]);
 	}

@@ -172,7 +172,7 @@ static void go_single(struct group *g, const char *why)
 	db_add(b, Q_ROUTE_SINGLE);
 	db_text(b, g->dest);
 	db_int(b, SINGLE_S);
-	db_add(b, Q_OUTBOX_SINGLE);
+	db_add(b, Q_OUTBOX_UNSENT);
 	add_numbers(g, g->n, b);
 	submit(g, b);
 }
@@ -351,6 +351,31 @@ static int take_group(struct outbox *box, const struct db_result *r, int k, int 
 	return row;
 }
 
+/* What was claimed as this node went down, as if it had not been: another one may send it at once.
+ */
+static void give_back(struct outbox *box, const struct db_result *r, int k)
+{
+	struct db_batch *b = db_batch_new(box->node->db);
+	int rows = db_rows(r, k);
+	int row = 0;
+
+	while (row < rows && !db_is_null(r, k, row, "outbox_no")) {
+		int64_t lease_no = db_get_int(r, k, row, "lease_no");
+		struct db_array nos = {0};
+		for (; row < rows && db_get_int(r, k, row, "lease_no") == lease_no; row++)
+			db_array_int(&nos, db_get_int(r, k, row, "outbox_no"));
+		db_add(b, Q_OUTBOX_UNSENT);
+		db_array(b, &nos);
+		db_int(b, lease_no);
+	}
+	if (row == 0) {
+		db_batch_free(b);
+		return;
+	}
+	db_submit(b, NULL, NULL);
+	node_wake(box->node, WAKE_OUTBOX);
+}
+
 /* How long until there may be more to claim, in ms; -1: not known. */
 static int take_claim(struct outbox *box, const struct db_result *r, int k)
 {
@@ -383,8 +408,13 @@ void outbox_claimed(struct node *n, const struct db_result *r, int k)
 {
 	int more_ms = 0;
 
-	if (k < 0 || n->outbox == NULL || n->outbox->stopped)
+	if (k < 0 || n->outbox == NULL)
 		return;
+	if (n->outbox->stopped) {
+		if (db_error(r) == NULL)
+			give_back(n->outbox, r, k);
+		return;
+	}
 	/* What a batch that has failed could not claim lies there. */
 	if (db_error(r) == NULL)
 		more_ms = take_claim(n->outbox, r, k);
@@ -407,8 +437,11 @@ static void on_claimed(struct db_result *r, void *arg)
 	int64_t wait_ms = IDLE_MAX_MS;
 
 	box->claiming = false;
-	if (box->stopped)
+	if (box->stopped) {
+		if (db_error(r) == NULL)
+			give_back(box, r, A_CLAIM);
 		return;
+	}
 	if (db_error(r) != NULL) {
 		log_warn(LOG_CTX_NONE, "outbox: %s", db_error(r)->msg);
 		look_in(box, ERROR_WAIT_MS);

@@ -356,6 +356,22 @@ START_TEST(what_was_sent_with_a_message_that_did_not_arrive_waits_for_it)
 }
 END_TEST
 
+START_TEST(what_was_claimed_and_not_sent_may_be_claimed_at_once)
+{
+	number_from_one();
+	for (int i = 0; i < 3; i++)
+		put(A, "1", "task_report");
+	ck_assert_str_eq(claimed_by(A, together), "1 2 3");
+	PQclear(fn_stmt(A, Q_OUTBOX_UNSENT, 2, (const char *const[]){"{1,2,3}", "0"}));
+	ck_assert_int_eq(due_now(), 0); /* somebody else's lease */
+	PQclear(fn_stmt(
+	    A, Q_OUTBOX_UNSENT, 2,
+	    (const char *const[]){"{1,2,3}", fn_text(A, "SELECT max(lease_no) FROM norn.outbox")}));
+	ck_assert_str_eq(tries(), "0 0 0");
+	ck_assert_str_eq(claimed_by(B, together), "1 2 3");
+}
+END_TEST
+
 /* The claim is the last statement of somebody else's transaction, which may have begun long ago. */
 START_TEST(a_lease_lasts_from_the_moment_of_the_claim)
 {
@@ -561,6 +577,7 @@ int main(void)
 	tcase_add_test(tc, a_group_ends_before_what_somebody_else_has_locked);
 	tcase_add_test(tc, a_site_that_takes_no_groups_gets_single_messages);
 	tcase_add_test(tc, what_was_sent_with_a_message_that_did_not_arrive_waits_for_it);
+	tcase_add_test(tc, what_was_claimed_and_not_sent_may_be_claimed_at_once);
 	tcase_add_test(tc, a_lease_lasts_from_the_moment_of_the_claim);
 	tcase_add_test(tc, a_message_with_a_smaller_number_that_comes_late_is_not_left_behind);
 	tcase_add_test(tc, what_is_under_way_is_not_sent_with_what_has_come_before_it);
