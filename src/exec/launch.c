@@ -23,6 +23,7 @@
 #define REAP_PAUSE_MS  1   /* between looks for the end of norn-run, without pidfd */
 #define SWEEP_PAUSE_MS 5   /* between rounds against the orphans of a killed norn-run */
 #define BIRTH_PAUSE_MS 500 /* until a spawner that has not answered is woken */
+#define RESETS_MAX     3   /* errors of a socket taken for one that hides packets */
 
 /* Names for the messages about a failed start, which comes after the caller's spec is gone. */
 struct names {
@@ -217,11 +218,15 @@ static void read_packets(struct launch *l)
 {
 	char packet[sizeof(struct wire_report) + 1];
 	struct wire_report r;
+	int resets = 0;
 
 	for (;;) {
 		ssize_t n = recv(l->sock, packet, sizeof(packet), MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
+			continue;
+		/* it ended without reading our command: said once, before what it has sent */
+		if (n < 0 && errno == ECONNRESET && resets++ < RESETS_MAX)
 			continue;
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return;
