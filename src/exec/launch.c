@@ -169,8 +169,16 @@ static int open_pidfd(pid_t pid)
 #endif
 }
 
-/* norn-run is there, and is our child. Without pidfd its end is looked for when its socket closes.
- */
+/* An ended child that was not waited for is one still; so no other process can have its pid. */
+static bool is_child(pid_t pid)
+{
+	siginfo_t info;
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
+}
+
+/* norn-run is there. Without pidfd its end is looked for when its socket closes; so it is when the
+ * pid we were told is not that of a child, and may be anybody's. */
 static void take_birth(struct launch *l, pid_t pid)
 {
 	l->run_pid = pid;
@@ -178,7 +186,7 @@ static void take_birth(struct launch *l, pid_t pid)
 	(void)event_del(l->timer);
 	(void)close(l->spec_fd);
 	l->spec_fd = -1;
-	l->pidfd = open_pidfd(pid);
+	l->pidfd = is_child(pid) ? open_pidfd(pid) : -1;
 	if (l->pidfd < 0)
 		return;
 	l->end = event_new(l->base, l->pidfd, EV_READ | EV_PERSIST, on_end, l);

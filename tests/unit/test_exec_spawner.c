@@ -1,5 +1,7 @@
 /* Spawners that die, are suspended, or are none; what the processes that they fork look like. */
 #include "config.h"
+#include "base/clock.h"
+#include "exec_child.h"
 #include "exec_harness.h"
 #include "exec/spawner.h"
 #include <signal.h>
@@ -136,6 +138,39 @@ START_TEST(is_none)
 }
 END_TEST
 
+/* In place of the fixture's spawner: exec_child under this name, to be unlinked. */
+static void use_odd_spawner(const char *name, char *path, size_t size)
+{
+	(void)snprintf(path, size, "%s/%s", ex_dir, name);
+	ck_assert_int_eq(symlink(ex_child, path), 0);
+	spawner_free(ex_spawner);
+	ex_spawner = ex_new_spawner(path);
+}
+
+/* The pid it gives is not that of a child of ours, whose end would be waited for; and an order that
+ * was not read hides nothing of what was reported. */
+START_TEST(lies)
+{
+	const char *argv[] = {"/bin/true", NULL};
+	struct launch_spec s;
+	struct outcome o;
+	char path[128], done[160];
+
+	use_odd_spawner(EX_LIAR, path, sizeof(path));
+	s = ex_spec(argv);
+	launch_stop(ex_begin(&s, &o), 1000);
+	(void)snprintf(done, sizeof(done), "%s.done", path);
+	for (int64_t end = clock_mono_ms() + EX_PATIENCE_MS; access(done, F_OK) != 0;) {
+		ck_assert_int_lt(clock_mono_ms(), end);
+		(void)usleep(1000);
+	}
+	ex_run_until(&o.done);
+	ex_assert_clean_exit(&o, 4);
+	ck_assert_int_eq(unlink(done), 0);
+	ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
 /* By the name that ps(1) shows, spawner, supervisor and component can be told apart. */
 START_TEST(titles)
 {
@@ -185,6 +220,7 @@ int main(void)
 	tcase_add_test(t, suspended);
 	tcase_add_test(t, suspended_when_asked);
 	tcase_add_loop_test(t, is_none, 0, 4);
+	tcase_add_test(t, lies);
 	tcase_add_test(t, titles);
 	suite_add_tcase(suite, t);
 	tcase_add_checked_fixture(own, ex_set_up_own, ex_tear_down);
