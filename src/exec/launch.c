@@ -23,6 +23,7 @@
 #define REAP_PAUSE_MS  1   /* between looks for the end of norn-run, without pidfd */
 #define SWEEP_PAUSE_MS 5   /* between rounds against the orphans of a killed norn-run */
 #define BIRTH_PAUSE_MS 500 /* until a spawner that has not answered is woken */
+#define BIRTH_PAUSES   20  /* until it is killed */
 #define RESETS_MAX     3   /* errors of a socket taken for one that hides packets */
 
 /* Names for the messages about a failed start, which comes after the caller's spec is gone. */
@@ -42,6 +43,7 @@ struct launch {
 	int spec_fd;   /* until it is certain that nobody else needs it */
 	pid_t run_pid; /* norn-run; 0 before it is born and after it has been reaped */
 	bool unborn;   /* the spawner was asked for it */
+	int pauses;    /* while unborn */
 	pid_t pid;     /* the component, 0 until it is started */
 	int sock;
 	int pidfd; /* -1 on kernels without */
@@ -342,6 +344,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	struct launch *l = arg;
 
 	if (l->unborn) {
+		if (++l->pauses == BIRTH_PAUSES) /* our socket closes with it, see not_born() */
+			spawner_kill(l->spawner);
 		spawner_wake(l->spawner);
 		again_in(l, BIRTH_PAUSE_MS);
 	} else if (l->run_pid != 0) {

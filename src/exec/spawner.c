@@ -191,6 +191,14 @@ void spawner_wake(const struct spawner *s)
 		(void)kill(s->pid, SIGCONT);
 }
 
+void spawner_kill(struct spawner *s)
+{
+	if (s->sock < 0)
+		return;
+	s->serves = false; /* another one would hang as well: not soon */
+	give_up(s);
+}
+
 void spawner_free(struct spawner *s)
 {
 	if (s == NULL)

@@ -23,5 +23,8 @@ bool spawner_serves(struct spawner *s);
 MUST_CHECK bool spawner_send(struct spawner *s, int sock, int spec_fd);
 /* A component may have suspended it, being of the same user. */
 void spawner_wake(const struct spawner *s);
+/* Gives up one that hangs. The sockets of the runs that it was sent and did not begin close, and no
+ * other one is started for a minute. */
+void spawner_kill(struct spawner *s);
 
 #endif

@@ -147,6 +147,27 @@ static void use_odd_spawner(const char *name, char *path, size_t size)
 	ex_spawner = ex_new_spawner(path);
 }
 
+/* It says that it serves, and then takes nothing: it is killed, its runs are executed. */
+START_TEST(hangs)
+{
+	const char *argv[] = {"/bin/sh", "-c", "exit 4", NULL};
+	struct launch_spec s;
+	struct outcome first, second;
+	char path[128];
+
+	use_odd_spawner(EX_SLEEPER, path, sizeof(path));
+	s = ex_spec(argv);
+	(void)ex_begin(&s, &first);
+	(void)ex_begin(&s, &second);
+	ex_run_until(&first.done);
+	ex_run_until(&second.done);
+	ex_assert_clean_exit(&first, 4);
+	ex_assert_clean_exit(&second, 4);
+	ck_assert(!spawner_serves(ex_spawner));
+	ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
 /* The pid it gives is not that of a child of ours, whose end would be waited for; and an order that
  * was not read hides nothing of what was reported. */
 START_TEST(lies)
@@ -220,6 +241,7 @@ int main(void)
 	tcase_add_test(t, suspended);
 	tcase_add_test(t, suspended_when_asked);
 	tcase_add_loop_test(t, is_none, 0, 4);
+	tcase_add_test(t, hangs);
 	tcase_add_test(t, lies);
 	tcase_add_test(t, titles);
 	suite_add_tcase(suite, t);
