@@ -152,6 +152,7 @@ static void answer_job_start(struct group *g, size_t from, size_t to, const stru
 static void add_job_finish(const struct group *g, size_t from, size_t to, struct db_batch *b)
 {
 	const struct item *m = &g->items[from]; /* the first end counts */
+	const json_t *failure = json_object_get(m->body, "first_failure");
 
 	db_add(b, Q_PARTY_JOB_FINISH);
 	bind_job(m, b);
@@ -159,7 +160,7 @@ static void add_job_finish(const struct group *g, size_t from, size_t to, struct
 	db_int(b, js_int(m->body, "progress", 0));
 	db_text(b, js_str(m->body, "reason_code", NULL));
 	db_text(b, js_str(m->body, "reason", NULL));
-	db_json(b, json_object_get(m->body, "first_failure"));
+	db_json(b, json_is_object(failure) ? failure : NULL);
 }
 
 static void answer_ends(struct group *g, size_t from, size_t to, const struct db_result *r, int k)
@@ -299,7 +300,13 @@ static const char *task_name_of(const char *task_id, const char *job_id)
 static const char *wrong_member(struct item *m, const struct kind *k)
 {
 	static const char *const texts[] = {"reason_code", "reason", "error", "stderr_tail"};
-	static const char *const numbers[] = {"task_version", "progress", "exit_code", "signal"};
+	static const struct {
+		const char *name;
+		int min, max;
+	} numbers[] = {{"task_version", 0, INT32_MAX},
+		       {"progress", 0, 100},
+		       {"exit_code", INT32_MIN, INT32_MAX},
+		       {"signal", INT32_MIN, INT32_MAX}};
 
 	m->job_id = js_str(m->body, "job_id", NULL);
 	m->role = js_str(m->body, "role", NULL);
@@ -316,10 +323,15 @@ static const char *wrong_member(struct item *m, const struct kind *k)
 			return texts[i];
 	}
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-		int64_t v = js_int(m->body, numbers[i], 0);
-		if (v < INT32_MIN || v > INT32_MAX)
-			return numbers[i];
+		const json_t *v = json_object_get(m->body, numbers[i].name);
+		if (v != NULL && !json_is_null(v) &&
+		    (!json_is_integer(v) || json_integer_value(v) < numbers[i].min ||
+		     json_integer_value(v) > numbers[i].max))
+			return numbers[i].name;
 	}
+	const json_t *failure = json_object_get(m->body, "first_failure");
+	if (failure != NULL && !json_is_object(failure) && !json_is_null(failure))
+		return "first_failure";
 	if (k->has_task) {
 		m->task_name = task_name_of(js_str(m->body, "task_id", NULL), m->job_id);
 		if (m->task_name == NULL)

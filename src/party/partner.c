@@ -34,15 +34,15 @@ static const struct param j3[] = {J3};
 static const struct param reserve_params[] = {J3, {"ttl_ms", P_INT, false, "60000", 0, INT32_MAX}};
 static const struct param t5[] = {T5};
 static const struct param task_stop_params[] = {
-    T5, {"status", P_STR, false, "\"failed\""}, {"progress", P_INT, false, "0", 0, INT32_MAX}};
+    T5, {"status", P_STR, false, "\"failed\""}, {"progress", P_INT, false, "0", 0, 100}};
 static const struct param task_status_params[] = {
-    T5, {"status", P_STR, true, NULL}, {"progress", P_INT, false, "0", 0, INT32_MAX}};
+    T5, {"status", P_STR, true, NULL}, {"progress", P_INT, false, "0", 0, 100}};
 static const struct param task_rerun_params[] = {T5,
 						 {"new_version", P_INT, true, NULL, 0, INT32_MAX}};
 static const struct param progress_params[] = {J3, {"progress", P_FLOAT, true, NULL}};
 static const struct param job_status_params[] = {J3,
 						 {"status", P_STR, true, NULL},
-						 {"progress", P_INT, false, "0", 0, INT32_MAX},
+						 {"progress", P_INT, false, "0", 0, 100},
 						 {"reason_code", P_STR, false, NULL},
 						 {"reason", P_STR, false, NULL},
 						 {"first_failure", P_DICT, false, NULL}};

@@ -100,12 +100,21 @@ class Taking(FederationTest):
                           ({**self.message(1, "task_start"), "body": {**self.who, "task_id": self.job_id}}, "task_id of"),
                           (self.message(1, "task_report", "a"), "status of"),
                           (self.message(1, "job_finish", status="failed", progress=1 << 40), "progress of"),
+                          (self.message(1, "job_finish", status="failed", progress=101), "progress of"),
+                          (self.message(1, "task_stop", "a", status="failed", progress=-1), "progress of"),
+                          (self.message(1, "task_stop", "a", status="failed", progress="1"), "progress of"),
+                          (self.message(1, "job_finish", status="failed", first_failure="no"), "first_failure of"),
+                          (self.message(1, "job_finish", status="failed", first_failure=[]), "first_failure of"),
                           (self.message(1, "job_finish", status="failed", reason=["x"]), "reason of")):
             v = self.send(bad)
             self.assertEqual(v["code"], 0, v)
             answer = v["data"]["answers"][0]
             self.assertEqual(answer["code"], 5001, (bad, answer))
             self.assertIn(word, answer["message"])
+        for route in ("/v2/partner/job/status/update", "/v2/partner/task/stop", "/v2/partner/task/status/update"):
+            v = self.guest_calls.call("POST", route, {**self.message(1, "", "a", status="failed")["body"], "progress": 101})
+            self.assertEqual(v["code"], 5001, v)
+            self.assertIn("progress", v["message"])
         self.assertEqual(self.codes(self.message(2, "task_start", "a"), start), [2001, 5001])  # numbers grow
         for body in ({}, {"messages": {}}, {"messages": []}, {"messages": [start] * 1025}):
             self.assertEqual(self.guest_calls.call("POST", GROUPS, body)["code"], 5001, str(body)[:100])
