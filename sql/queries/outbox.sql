@@ -2,17 +2,18 @@
 -- the oldest messages of each job and destination that has any due, since they must arrive in order: $1 jobs and
 -- destinations at most, $2 lease ms, $3 messages of one, $4 bytes of them, $5 commands that may go in a group. One group has
 -- one lease number; a lease holds while lease_no is not 0 and due_at has not come: $2 from here, and not from the beginning of
--- the transaction, which is somebody else's and may have waited. While the oldest is under way, others that
+-- the transaction, which is somebody else's and may have waited. A group whose oldest has been tried three times may be more
+-- than the site carries out in time: a quarter goes, and then the oldest alone. While the oldest is under way, others that
 -- are due are put off, and outbox_done brings them back: the lock on the oldest makes it wait for that. When it is just being
 -- removed nobody would bring them back, so they stay due, and a row without a number says that there are such: look again soon.
 WITH d AS (
     SELECT o.outbox_no, o.job_id, o.dest_party_id, o.due_at FROM norn.outbox o
      WHERE o.due_at <= now() ORDER BY o.due_at LIMIT 8 * $1::integer FOR UPDATE SKIP LOCKED),
 m AS MATERIALIZED (
-    SELECT k.job_id, k.dest_party_id, k.due_at, x.outbox_no, b.due_at AS behind
+    SELECT k.job_id, k.dest_party_id, k.due_at, x.outbox_no, x.tries, b.due_at AS behind
       FROM (SELECT d.job_id, d.dest_party_id, min(d.due_at) AS due_at FROM d GROUP BY 1, 2) k
      CROSS JOIN LATERAL (
-           SELECT o.outbox_no FROM norn.outbox o
+           SELECT o.outbox_no, o.tries FROM norn.outbox o
             WHERE o.job_id = k.job_id AND o.dest_party_id = k.dest_party_id ORDER BY o.outbox_no LIMIT 1) x
       LEFT JOIN LATERAL (
            SELECT o.due_at FROM norn.outbox o
@@ -25,7 +26,9 @@ heads AS MATERIALIZED (
            SELECT ARRAY(SELECT o.outbox_no FROM norn.outbox o
                          WHERE o.job_id = m.job_id AND o.dest_party_id = m.dest_party_id AND o.outbox_no >= m.outbox_no
                            AND (o.lease_no = 0 OR o.due_at <= now())
-                         ORDER BY o.outbox_no LIMIT $3 FOR UPDATE SKIP LOCKED) AS nos OFFSET 0) l
+                         ORDER BY o.outbox_no
+                         LIMIT CASE WHEN m.tries <= 2 THEN $3 WHEN m.tries = 3 THEN GREATEST($3 / 4, 1) ELSE 1 END
+                           FOR UPDATE SKIP LOCKED) AS nos OFFSET 0) l
      WHERE m.behind IS NULL AND l.nos[1] = m.outbox_no ORDER BY m.due_at LIMIT $1),
 -- With each what stands right behind it: up to the first that is under way or locked by somebody else, that goes alone, or
 -- is too much.

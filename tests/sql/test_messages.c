@@ -372,6 +372,30 @@ START_TEST(what_was_claimed_and_not_sent_may_be_claimed_at_once)
 }
 END_TEST
 
+/* Otherwise one that takes the site longer than a call may last would never be answered. */
+START_TEST(a_group_that_was_tried_often_gets_smaller)
+{
+	static const char *const eight[] = {"8", "60000", "8", "1000", "{task_report}"};
+	static const char *const expected[] = {
+	    "1 2 3 4 5 6 7 8", "1 2 3 4 5 6 7 8", "1 2 3 4 5 6 7 8", "1 2", "1", "1"};
+
+	number_from_one();
+	for (int i = 0; i < 8; i++)
+		put(A, "1", "task_report");
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+		ck_assert_str_eq(claimed_by(A, eight), expected[i]);
+		PQclear(fn_stmt(
+		    A, Q_OUTBOX_FAILED, 4,
+		    (const char *const[]){"1", fn_text(A, "SELECT max(lease_no) FROM norn.outbox"),
+					  "no answer", "0"}));
+	}
+	ck_assert_str_eq(tries(), "6 0 0 0 0 0 0 0");
+	ck_assert_str_eq(claimed_by(A, eight), "1");
+	fn_do(A, "SELECT norn.outbox_done('{1}', max(lease_no)) FROM norn.outbox");
+	ck_assert_str_eq(claimed_by(A, eight), "2 3 4 5 6 7 8");
+}
+END_TEST
+
 /* The claim is the last statement of somebody else's transaction, which may have begun long ago. */
 START_TEST(a_lease_lasts_from_the_moment_of_the_claim)
 {
@@ -578,6 +602,7 @@ int main(void)
 	tcase_add_test(tc, a_site_that_takes_no_groups_gets_single_messages);
 	tcase_add_test(tc, what_was_sent_with_a_message_that_did_not_arrive_waits_for_it);
 	tcase_add_test(tc, what_was_claimed_and_not_sent_may_be_claimed_at_once);
+	tcase_add_test(tc, a_group_that_was_tried_often_gets_smaller);
 	tcase_add_test(tc, a_lease_lasts_from_the_moment_of_the_claim);
 	tcase_add_test(tc, a_message_with_a_smaller_number_that_comes_late_is_not_left_behind);
 	tcase_add_test(tc, what_is_under_way_is_not_sent_with_what_has_come_before_it);
