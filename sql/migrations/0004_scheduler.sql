@@ -148,7 +148,7 @@ BEGIN
     SELECT * INTO h
       FROM json_to_record(p) AS x(job_id text, priority integer, initiator_party_id text, scheduler_party_id text,
            model_id text, model_version text, user_name text, engine text, idempotency_key text, auto_retries integer,
-           timeout_s double precision, create_timeout_s double precision, priority_ms bigint, actor text, detail text);
+           timeout_s double precision, create_timeout_s double precision, priority_ms bigint, actor text);
     IF h.idempotency_key IS NOT NULL THEN
         SELECT j.job_id, false, j.status INTO o_job_id, o_new, o_status FROM norn.job j
          WHERE j.idempotency_key = h.idempotency_key;
@@ -206,11 +206,11 @@ BEGIN
           FROM unnest(p_message_parties, p_messages) AS m(party, body);
     END IF;
     PERFORM norn.job_work_add(v_no, norn.ms(now()) - h.priority * h.priority_ms);
-    INSERT INTO norn.event (job_id, object, role, party_id, to_status, reason, detail, actor)
-    SELECT o_job_id, 'job', p_roles[n], p_party_ids[n], 'waiting', 'created', NULL, 'scheduler ' || h.scheduler_party_id
+    INSERT INTO norn.event (job_id, object, role, party_id, to_status, reason, actor)
+    SELECT o_job_id, 'job', p_roles[n], p_party_ids[n], 'waiting', 'created', 'scheduler ' || h.scheduler_party_id
       FROM generate_subscripts(p_roles, 1) AS x(n) WHERE p_local[n]
      UNION ALL
-    SELECT o_job_id, 'job', NULL, NULL, o_status, 'submitted', h.detail, COALESCE(h.actor, 'client');
+    SELECT o_job_id, 'job', NULL, NULL, o_status, 'submitted', COALESCE(h.actor, 'client');
 END $$;
 
 -- The wish that a job ends. It is kept until the scheduler has carried it out everywhere.

@@ -103,12 +103,8 @@ UPDATE norn.site_route SET last_ok_at = now() WHERE party_id = $1
 UPDATE norn.site_route SET last_error = $2, last_error_at = now() WHERE party_id = $1;
 
 -- name: route_single
--- until when messages go one by one, in s: the site was asked to take a group, and does not know what that is
+-- until when messages go one by one, in s: the site, or what stands before it, takes no groups
 UPDATE norn.site_route SET single_until = now() + make_interval(secs => $2::integer) WHERE party_id = $1;
-
--- name: route_list
-SELECT party_id, url, norn.ms(last_ok_at) AS last_ok_ms, last_error, norn.ms(last_error_at) AS last_error_ms
-  FROM norn.site_route ORDER BY party_id;
 
 -- name: route_get
 SELECT url FROM norn.site_route WHERE party_id = $1;

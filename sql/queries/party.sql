@@ -99,9 +99,5 @@ SELECT norn.job_rerun($1, $2, $3, $4, $5, $6) AS n;
 -- name: job_suspend
 SELECT o_found, o_status FROM norn.job_suspend($1, $2, $3);
 
--- name: job_local_parties
-SELECT p.party_no, p.role, p.party_id FROM norn.job_party p JOIN norn.job j USING (job_no)
- WHERE j.job_id = $1 AND p.local;
-
 -- name: party_job_rerun
 SELECT norn.party_job_rerun($1) AS rerun;
