@@ -157,7 +157,9 @@ CREATE TABLE norn.task_work (
     PRIMARY KEY (job_no, task_no)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
         autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX task_work_stage ON norn.task_work (stage, job_no, task_no);
+-- Partial, so that a look for one task takes the primary key: a plan made while the table was empty would take either.
+CREATE INDEX task_work_ready ON norn.task_work (job_no, task_no) WHERE stage = 'ready';
+CREATE INDEX task_work_runs ON norn.task_work (job_no, stage, task_no) WHERE stage <> 'ready';
 
 -- ------------------------------------------------------------------ a party's side
 CREATE TABLE norn.engine (

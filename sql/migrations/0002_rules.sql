@@ -155,6 +155,8 @@ BEGIN
         ON CONFLICT (job_no, task_no) DO UPDATE SET mark = nextval('norn.mark_seq'), stage = 'reported';
     v_over := norn.jobs_poke(p_job_nos);
     IF v_over IS NOT NULL THEN
-        DELETE FROM norn.task_work t WHERE t.job_no = ANY (v_over);
+        -- unless the job has been run again while this waited for another one
+        DELETE FROM norn.task_work t
+         WHERE t.job_no = ANY (v_over) AND NOT EXISTS (SELECT 1 FROM norn.job_work w WHERE w.job_no = t.job_no);
     END IF;
 END $$;

@@ -73,7 +73,8 @@ DECLARE
 BEGIN
     WITH late AS (
         SELECT party_job_no FROM norn.reservation
-         WHERE expires_at <= now() AND (p_engine IS NULL OR engine = p_engine) ORDER BY party_job_no FOR UPDATE),
+         WHERE expires_at <= now() AND (p_engine IS NULL OR engine = p_engine) ORDER BY party_job_no
+           FOR UPDATE SKIP LOCKED), -- whoever has the row gives it back or starts with it
     gone AS (
         DELETE FROM norn.reservation r USING late l WHERE r.party_job_no = l.party_job_no RETURNING r.party_job_no)
     SELECT array_agg(party_job_no) INTO v_gone FROM gone;

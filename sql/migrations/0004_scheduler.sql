@@ -259,13 +259,14 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v_mine bigint[] := norn.mine_of(p_job_nos);
     v_here bigint[];
+    v_rounds integer;    -- for how many times p_ttl_ms a grant lasts
 BEGIN
     UPDATE norn.job_party x SET reserve_state = 'asked', detail = NULL
       FROM unnest(p_job_nos, p_party_nos) AS n(job_no, party_no)
      WHERE x.job_no = ANY (ARRAY[n.job_no]) AND n.job_no = ANY (v_mine) AND NOT x.local
        AND (n.party_no IS NULL OR x.party_no = n.party_no);
-    -- Here first: what this site refuses is not asked elsewhere. A grant outlives the round, which is over when all
-    -- have answered or after p_ttl_ms.
+    -- When all are asked, here first: what this site refuses is not asked elsewhere. A question is open for p_ttl_ms at
+    -- most.
     SELECT array_agg(p.party_job_no ORDER BY n.i, x.party_no) INTO v_here
       FROM unnest(p_job_nos, p_party_nos) WITH ORDINALITY AS n(job_no, party_no, i)
      CROSS JOIN LATERAL (SELECT j.job_id FROM norn.job j WHERE j.job_no = n.job_no OFFSET 0) j
@@ -275,6 +276,11 @@ BEGIN
      CROSS JOIN LATERAL (SELECT p.party_job_no FROM norn.party_job p
                           WHERE p.job_id = j.job_id AND p.role = x.role AND p.party_id = x.party_id OFFSET 0) p
      WHERE n.job_no = ANY (v_mine);
+    -- Asked one by one, the first grant has to outlive all questions.
+    SELECT 2 + COALESCE(max(r.n), 0) INTO v_rounds
+      FROM (SELECT count(*) AS n FROM unnest(p_job_nos, p_party_nos) AS n(job_no, party_no)
+              JOIN norn.job_party x ON x.job_no = n.job_no AND x.reserve_state = 'none'
+             WHERE n.party_no IS NOT NULL GROUP BY n.job_no) r;
     IF v_here IS NOT NULL THEN
         -- A refusal here is the whole answer, and is over with this transaction: a release that comes later finds the
         -- job ready to ask again. Unless others have granted before: they are told by the next plan.
@@ -283,7 +289,7 @@ BEGIN
                    bool_or(r.result <> 'granted') OVER (PARTITION BY p.job_no) AS refused,
                    (SELECT count(*) FROM norn.job_party g
                      WHERE g.job_no = p.job_no AND g.reserve_state = 'granted') > 0 AS others
-              FROM norn.parties_reserve(v_here, 2 * p_ttl_ms) r
+              FROM norn.parties_reserve(v_here, v_rounds * p_ttl_ms) r
              CROSS JOIN LATERAL (SELECT p.job_no, p.role, p.party_id FROM norn.party_job p
                                   WHERE p.party_job_no = r.party_job_no OFFSET 0) p),
         own AS (
@@ -298,10 +304,18 @@ BEGIN
     END IF;
     INSERT INTO norn.outbox (dest_party_id, src_party_id, job_id, job_no, party_no, command, body, give_up_at)
     SELECT x.party_id, j.scheduler_party_id, j.job_id, j.job_no, x.party_no, 'job_reserve',
-           json_build_object('job_id', j.job_id, 'role', x.role, 'party_id', x.party_id, 'ttl_ms', 2 * p_ttl_ms),
+           json_build_object('job_id', j.job_id, 'role', x.role, 'party_id', x.party_id,
+                             'ttl_ms', v_rounds * p_ttl_ms),
            now() + make_interval(secs => p_ttl_ms / 1000.0)
       FROM norn.job j JOIN norn.job_party x USING (job_no)
      WHERE j.job_no = ANY (v_mine) AND NOT x.local AND x.reserve_state = 'asked';
+    -- One that was woken by a release here and now asks elsewhere first leaves it to the next.
+    INSERT INTO norn.resource_freed (party_id, brief)
+    SELECT j.scheduler_party_id, true
+      FROM unnest(p_job_nos, p_party_nos) AS n(job_no, party_no) JOIN norn.job j USING (job_no)
+      JOIN norn.job_party x ON x.job_no = n.job_no AND x.party_no = n.party_no AND NOT x.local
+      JOIN norn.job_work w ON w.job_no = n.job_no AND w.blocked
+     WHERE n.job_no = ANY (v_mine) AND (w.need_cores > 0 OR w.need_memory_mb > 0) LIMIT 1;
 END $$;
 
 CREATE FUNCTION norn.sched_release(p_job_nos bigint[]) RETURNS void LANGUAGE plpgsql AS $$
@@ -446,12 +460,11 @@ BEGIN
     PERFORM norn.party_task_finish(v_job_ids, v_names, v_attempts, NULL, NULL, v_statuses, v_progress);
     -- In the order in which a batch of reports takes these rows. What is reported meanwhile is of an attempt that is over.
     WITH l AS MATERIALIZED (
-        SELECT x.job_no, x.task_no
-          FROM (SELECT * FROM unnest(v_job_nos, v_task_nos, v_over) AS u(job_no, task_no, over)
-                 WHERE u.over ORDER BY 1, 2 OFFSET 0) a
+        SELECT x.job_no, x.task_no, a.over
+          FROM (SELECT * FROM unnest(v_job_nos, v_task_nos, v_over) AS u(job_no, task_no, over) ORDER BY 1, 2 OFFSET 0) a
          CROSS JOIN LATERAL (SELECT w.job_no, w.task_no FROM norn.task_work w
                               WHERE w.job_no = a.job_no AND w.task_no = a.task_no FOR UPDATE OFFSET 0) x)
-    DELETE FROM norn.task_work w USING l WHERE w.job_no = ANY (ARRAY[l.job_no]) AND w.task_no = l.task_no;
+    DELETE FROM norn.task_work w USING l WHERE l.over AND w.job_no = ANY (ARRAY[l.job_no]) AND w.task_no = l.task_no;
     IF false = ANY (v_over) THEN
         INSERT INTO norn.task_work (job_no, task_no)
         SELECT a.job_no, a.task_no FROM unnest(v_job_nos, v_task_nos, v_over) AS a(job_no, task_no, over)
@@ -537,7 +550,7 @@ BEGIN
                  CROSS JOIN LATERAL norn.task_reports(n.job_no, n.job_id, t.task_no, t.task_name, t.attempt) x
                   JOIN norn.job_party p ON p.job_no = n.job_no AND p.party_no = x.party_no
                  WHERE t.job_no = n.job_no AND t.status NOT IN ('waiting', 'success', 'pass')
-                   AND x.status IN ('failed', 'timeout')
+                   AND x.status IN ('failed', 'timeout') AND x.start_at IS NOT NULL -- one that never ran failed of nothing
                  ORDER BY x.end_at, x.party_no LIMIT 1) AS failure
               FROM norn.job n WHERE n.job_no = ANY (v_mine) AND n.status <> 'success') f
      WHERE j.job_no = f.job_no;
@@ -546,10 +559,6 @@ BEGIN
        FROM norn.job j JOIN norn.party_job p USING (job_no)
       WHERE j.job_no = ANY (v_mine)
      HAVING count(*) > 0;
-    -- One that waited for resources may have held up others.
-    INSERT INTO norn.resource_freed (party_id, brief)
-    SELECT j.scheduler_party_id, true FROM norn.job j
-     WHERE j.job_no = ANY (v_mine) AND j.start_at IS NULL LIMIT 1;
     DELETE FROM norn.task_work WHERE job_no = ANY (v_mine);
     SELECT array_agg(DISTINCT job_no) INTO v_away FROM norn.job_party WHERE job_no = ANY (v_mine) AND NOT local;
     IF v_away IS NULL THEN
@@ -599,18 +608,19 @@ BEGIN
         DELETE FROM norn.task_work WHERE job_no = ANY (v_ended); -- of reports that came just now
     END IF;
     IF v_blocked IS NOT NULL THEN
-        -- One that waits no longer, since it was suspended, may have held up others.
+        -- One that waits no longer, since it was suspended or has ended, may have held up others.
         INSERT INTO norn.resource_freed (party_id, brief)
         SELECT j.scheduler_party_id, true
           FROM unnest(p_job_nos, p_blocked) AS u(job_no, blocked) JOIN norn.job j USING (job_no)
-         WHERE u.job_no = ANY (v_blocked) AND NOT u.blocked AND j.suspended LIMIT 1;
+         WHERE u.job_no = ANY (v_blocked) AND NOT u.blocked AND (j.suspended OR norn.is_end(j.status)) LIMIT 1;
     END IF;
     RETURN QUERY
         WITH left_now AS (
             UPDATE norn.job_work w
                SET lease_until = NULL, node_id = NULL,
-                   blocked = u.blocked AND NOT EXISTS (SELECT 1 FROM norn.job_party p
-                                                        WHERE p.job_no = w.job_no AND p.reserve_state = 'granted'),
+                   blocked = u.blocked AND NOT EXISTS (
+                             SELECT 1 FROM norn.job_party p
+                              WHERE p.job_no = w.job_no AND p.reserve_state IN ('granted', 'asked')),
                    due_at = CASE WHEN w.poke <> u.poke OR (u.blocked AND (
                                           SELECT bool_or(p.reserve_state IN ('granted', 'refused', 'never'))
                                                  AND NOT bool_or(p.reserve_state = 'asked')

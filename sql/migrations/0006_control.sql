@@ -246,10 +246,19 @@ END $$;
 -- how many.
 CREATE FUNCTION norn.sched_overdue(p_grace_s bigint) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
-    x record;
-    v_n integer := 0;
+    v_jobs text[];
+    v_tasks text[];
+    v_attempts integer[];
+    v_roles text[];
+    v_parties text[];
+    v_errors text[];
 BEGIN
-    FOR x IN
+    SELECT array_agg(x.job_id), array_agg(x.task_name), array_agg(x.attempt), array_agg(x.role), array_agg(x.party_id),
+           array_agg(format('party %s has not answered for %s s longer than the task may take (conf.timeout: %s s)%s',
+                            x.party_id, p_grace_s, x.timeout_s,
+                            COALESCE('; the last error on the way there: ' || x.last_error, '')))
+      INTO v_jobs, v_tasks, v_attempts, v_roles, v_parties, v_errors
+      FROM (
         SELECT j.job_id, t.task_name, t.attempt, p.role, p.party_id, t.timeout_s, r.last_error
           FROM norn.task_work w
           JOIN norn.task t USING (job_no, task_no)
@@ -265,14 +274,13 @@ BEGIN
                    AND EXISTS (SELECT 1 FROM norn.outbox o
                                 WHERE o.job_id = j.job_id AND o.dest_party_id = p.party_id AND o.tries > 0
                                   AND o.created_at < now() - make_interval(secs => t.timeout_s + p_grace_s)))
-         ORDER BY t.job_no, t.task_no, p.party_no LIMIT 1000 LOOP
-        PERFORM norn.sched_remote_report(x.job_id, x.task_name, x.attempt, x.role, x.party_id, 'timeout', NULL, NULL,
-            format('party %s has not answered for %s s longer than the task may take (conf.timeout: %s s)%s', x.party_id,
-                   p_grace_s, x.timeout_s, COALESCE('; the last error on the way there: ' || x.last_error, '')),
-            NULL, false);
-        v_n := v_n + 1;
-    END LOOP;
-    RETURN v_n;
+         ORDER BY t.job_no, t.task_no, p.party_no LIMIT 1000) x;
+    IF v_jobs IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM norn.sched_remote_reports(v_jobs, v_tasks, v_attempts, v_roles, v_parties,
+            array_fill('timeout'::text, ARRAY[cardinality(v_jobs)]), NULL, NULL, v_errors, NULL, NULL, NULL);
+    RETURN cardinality(v_jobs);
 END $$;
 
 -- Leases and waiting times are moments of the database's clock. When that has gone back, they would last longer by as

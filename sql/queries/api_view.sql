@@ -137,8 +137,7 @@ SELECT t.status, t.attempt, t.deps_left, t.retries_left, norn.ms(t.retry_at) - n
                    'party_id', p.party_id, 'status', x.status, 'exit_code', x.exit_code, 'signal', x.signal,
                    'error', x.error, 'stderr_tail', x.stderr_tail, 'node_lost', x.node_lost)
                    ORDER BY x.status IN ('failed', 'timeout') DESC, x.end_at, p.party_no)
-          FROM (SELECT max(v.attempt) AS attempt FROM norn.event v
-                 WHERE v.job_id = $1 AND v.object = 'task' AND v.task_name = t.task_name AND v.to_status = 'running') a
+          FROM (SELECT CASE WHEN t.status = 'waiting' AND t.attempt > 0 THEN t.attempt - 1 ELSE t.attempt END AS attempt) a
          CROSS JOIN LATERAL norn.task_reports(t.job_no, $1, t.task_no, t.task_name, a.attempt) x
           JOIN norn.job_party p ON p.job_no = t.job_no AND p.party_no = x.party_no) AS runs
   FROM norn.task t JOIN norn.job j USING (job_no) WHERE j.job_id = $1 AND t.task_name = $2;

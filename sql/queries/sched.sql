@@ -141,6 +141,12 @@ SELECT norn.sched_tell_ends($1::bigint[], $2::integer[], $3::integer[], $4::text
 -- name: sched_end_jobs
 SELECT norn.sched_end_jobs($1::bigint[]);
 
+-- name: sched_lock_tasks
+-- Rows that several statements of a batch change are taken before, in the order in which a batch of reports takes them.
+SELECT count(*) FROM (SELECT DISTINCT * FROM unnest($1::bigint[], $2::integer[]) AS u(job_no, task_no) ORDER BY 1, 2 OFFSET 0) a
+ CROSS JOIN LATERAL (SELECT 1 FROM norn.task_work w
+                      WHERE w.job_no = a.job_no AND w.task_no = a.task_no FOR UPDATE OFFSET 0) x;
+
 -- name: sched_done_marks
 SELECT norn.sched_done_marks($1::bigint[], $2::integer[], $3::bigint[], $4::boolean[]);
 

@@ -151,7 +151,7 @@ static int64_t backoff_ms(int64_t first_ms, int64_t max_ms, int tries)
 	return d < max_ms ? d : max_ms;
 }
 
-static bool all_local(const struct plan_job *j)
+bool plan_all_local(const struct plan_job *j)
 {
 	for (int i = 0; i < j->n_parties; i++) {
 		if (!j->parties[i].local)
@@ -165,7 +165,7 @@ static int64_t reserve_pause_ms(const struct planner *p)
 {
 	const struct plan_job *j = p->job;
 
-	if (all_local(j))
+	if (plan_all_local(j))
 		return p->policy->reserve_retry_local_ms;
 	int64_t pause_ms = backoff_ms(p->policy->reserve_retry_ms, p->policy->reserve_retry_max_ms,
 				      j->reserve_tries);
@@ -186,7 +186,7 @@ static void ask(struct planner *p, int granted)
 		    (next < 0 || j->parties[i].order < j->parties[next].order))
 			next = i;
 	}
-	if (all_local(j) || (j->reserve_tries == 0 && granted == 0))
+	if (plan_all_local(j) || (j->reserve_tries == 0 && granted == 0))
 		next = -1;
 	p->out->blocked = true;
 	due(p, p->now_ms + reserve_pause_ms(p));

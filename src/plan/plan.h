@@ -6,6 +6,7 @@
 #define NORN_PLAN_PLAN_H
 
 #include "plan/status.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 enum plan_create { CREATE_ASKED, CREATE_OK, CREATE_REFUSED };
@@ -133,5 +134,8 @@ extern const struct plan_policy plan_policy_default;
 void plan_job(struct plan_job *job, const struct plan_policy *policy, int64_t now_ms,
 	      struct plan_result *out);
 void plan_result_free(struct plan_result *r);
+
+/* Whether all its parties are of the scheduler's site. */
+bool plan_all_local(const struct plan_job *job);
 
 #endif

@@ -57,6 +57,9 @@ struct applying {
 		struct db_array no, task, mark, running;
 	} marks;
 	struct leave_arrays leave;
+	struct {
+		struct db_array no, task;
+	} locks;    /* tasks that end and those of marks */
 	bool tells; /* parties at other sites */
 };
 
@@ -105,6 +108,8 @@ static void add_end(struct applying *a, const struct cycle_job *j, const struct 
 	struct ends_arrays *x = &a->ends;
 
 	x->n++;
+	db_array_int(&a->locks.no, j->job_no);
+	db_array_int(&a->locks.task, t->task_no);
 	db_array_int(&x->no, j->job_no);
 	db_array_int(&x->task, t->task_no);
 	db_array_int(&x->attempt, j->tasks[f->task].attempt_was);
@@ -203,21 +208,14 @@ static int add_others(struct applying *a, const struct cycle_job *j)
 			continue;
 		n++;
 		a->marks.n++;
+		db_array_int(&a->locks.no, j->job_no);
+		db_array_int(&a->locks.task, t->task_no);
 		db_array_int(&a->marks.no, j->job_no);
 		db_array_int(&a->marks.task, t->task_no);
 		db_array_int(&a->marks.mark, c->mark);
 		db_array_text(&a->marks.running, t->status == ST_RUNNING ? "t" : "f");
 	}
 	return n;
-}
-
-static bool has_party_elsewhere(const struct plan_job *p)
-{
-	for (int i = 0; i < p->n_parties; i++) {
-		if (!p->parties[i].local)
-			return true;
-	}
-	return false;
 }
 
 static void add_job(struct applying *a, struct cycle_job *j)
@@ -228,7 +226,7 @@ static void add_job(struct applying *a, struct cycle_job *j)
 	struct jobs_arrays *x = &a->jobs;
 
 	int n_done = add_others(a, j);
-	a->tells |= j->result.n_effects > 0 && has_party_elsewhere(&j->plan);
+	a->tells |= j->result.n_effects > 0 && !plan_all_local(&j->plan);
 	db_array_int(&x->no, j->job_no);
 	db_array_int(&x->version, j->version);
 	db_array_int(&x->lease, j->lease_no);
@@ -317,6 +315,20 @@ static void bind_starts(struct db_batch *b, struct starts_arrays *x)
 		db_array(b, all[i]);
 }
 
+/* Both what ends and what was only looked at is in task_work: when there are both, the rows are
+ * locked before, in the one order that all keep. */
+static void bind_locks(struct db_batch *b, struct applying *a)
+{
+	if (a->ends.n == 0 || a->marks.n == 0) {
+		db_array_free(&a->locks.no);
+		db_array_free(&a->locks.task);
+		return;
+	}
+	db_add(b, Q_SCHED_LOCK_TASKS);
+	db_array(b, &a->locks.no);
+	db_array(b, &a->locks.task);
+}
+
 int cycle_apply_batch(struct cycle *c, const struct plan_policy *policy, struct db_batch *b,
 		      struct cycle_wakes *wakes)
 {
@@ -344,6 +356,7 @@ int cycle_apply_batch(struct cycle *c, const struct plan_policy *policy, struct 
 		db_int(b, policy->reserve_ttl_ms);
 	}
 	bind_nos(b, Q_SCHED_START_JOBS, &a.start_jobs);
+	bind_locks(b, &a);
 	bind_ends(b, &a.ends);
 	bind_tell(b, &a.tell_stops);
 	bind_starts(b, &a.starts);

@@ -176,26 +176,37 @@ static int code_of(const char *s, const char *const *names, int n)
 	return 0;
 }
 
-/* Byte by byte, whatever the locale: all sites must find the same order. */
-static int by_site(const struct db_result *r, int a, int b)
-{
-	int d = strcmp(db_get(r, L_PARTIES, a, "party_id"), db_get(r, L_PARTIES, b, "party_id"));
+struct site_key {
+	const char *party_id, *role;
+	int index;
+};
 
-	return d != 0 ? d
-		      : strcmp(db_get(r, L_PARTIES, a, "role"), db_get(r, L_PARTIES, b, "role"));
+/* Byte by byte, whatever the locale: all sites must find the same order. */
+static int by_site(const void *a, const void *b)
+{
+	const struct site_key *x = a;
+	const struct site_key *y = b;
+	int d = strcmp(x->party_id, y->party_id);
+
+	return d != 0 ? d : strcmp(x->role, y->role);
 }
 
 /* The parties of a job that may have to ask for resources; their rows end before row `end`. */
 static void order_parties(struct cycle_job *j, const struct db_result *r, int end)
 {
-	int first = end - j->plan.n_parties;
+	int n = j->plan.n_parties;
+	struct site_key *keys;
 
-	if (j->plan.status != ST_WAITING)
+	if (j->plan.status != ST_WAITING || n < 2)
 		return;
-	for (int a = 0; a < j->plan.n_parties; a++) {
-		for (int b = 0; b < j->plan.n_parties; b++)
-			j->plan.parties[a].order += by_site(r, first + b, first + a) < 0;
-	}
+	keys = mem_array((size_t)n, sizeof(*keys));
+	for (int i = 0; i < n; i++)
+		keys[i] = (struct site_key){db_get(r, L_PARTIES, end - n + i, "party_id"),
+					    db_get(r, L_PARTIES, end - n + i, "role"), i};
+	qsort(keys, (size_t)n, sizeof(*keys), by_site);
+	for (int i = 0; i < n; i++)
+		j->plan.parties[keys[i].index].order = i;
+	free(keys);
 }
 
 static void load_parties(struct cycle *c, const struct db_result *r)

@@ -462,6 +462,16 @@ void fn_reserve(PGconn *pg, int64_t job_no)
 	commit(pg, &c, true);
 }
 
+void fn_ask(PGconn *pg, int64_t job_no, int party_no)
+{
+	struct fn_cycle c = begin(pg, job_no, NULL);
+
+	fn_do(pg, "SELECT norn.sched_reserve(ARRAY[%lld::bigint], ARRAY[%d::smallint], 60000)",
+	      (long long)job_no, party_no);
+	fn_leave(pg, &c, fn_int(pg, "SELECT norn.ms(now()) + 3600000"), true);
+	fn_do(pg, "COMMIT");
+}
+
 void fn_start_job(PGconn *pg, int64_t job_no)
 {
 	struct fn_cycle c = begin(pg, job_no, "running");

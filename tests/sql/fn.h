@@ -73,6 +73,8 @@ bool fn_leave(PGconn *pg, const struct fn_cycle *c, int64_t due_ms, bool blocked
 
 /* Whole steps, each in a transaction of its own. */
 void fn_reserve(PGconn *pg, int64_t job_no);   /* and leaves it blocked */
+/* One party is asked for resources, and looked at again in an hour. */
+void fn_ask(PGconn *pg, int64_t job_no, int party_no);
 void fn_start_job(PGconn *pg, int64_t job_no); /* reserved before */
 void fn_start_task(PGconn *pg, int64_t job_no, int task, int attempt);
 void fn_end_task(PGconn *pg, int64_t job_no, int task, int attempt, const char *status, bool retry);

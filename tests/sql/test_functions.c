@@ -624,6 +624,18 @@ START_TEST(a_node_registers_while_a_backup_runs)
 }
 END_TEST
 
+/* What was never started failed of nothing: the reason of the job stands elsewhere. */
+START_TEST(a_run_that_never_began_is_not_the_first_failure)
+{
+	int64_t no = fn_running_job(A, &(struct fn_job){.id = "j", .cores = 1}, 1);
+
+	fn_end_task(A, no, 0, 0, "timeout", false);
+	ck_assert_str_eq(fn_text(A, "SELECT party_status FROM norn.party_task"), "timeout");
+	fn_end_job(A, no, "failed");
+	ck_assert_int_eq(fn_int(A, "SELECT count(*) FROM norn.job WHERE first_failure IS NULL"), 1);
+}
+END_TEST
+
 /* What is old goes in portions, and nothing else goes. */
 START_TEST(old_history_goes_in_portions)
 {
@@ -663,6 +675,7 @@ int main(void)
 	tcase_add_test(tc, a_new_attempt_is_the_only_way_back);
 	tcase_add_test(tc, an_end_has_a_time_and_only_an_end);
 	tcase_add_test(tc, old_history_goes_in_portions);
+	tcase_add_test(tc, a_run_that_never_began_is_not_the_first_failure);
 	tcase_add_test(tc, commands_that_come_twice_count_once);
 	tcase_add_test(tc, the_end_may_come_before_the_start);
 	tcase_add_test(tc, a_stop_takes_away_what_no_executor_has_yet);

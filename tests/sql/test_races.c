@@ -360,6 +360,40 @@ START_TEST(a_report_against_the_end_of_its_job_leaves_nothing)
 }
 END_TEST
 
+/* The end of a run that was stopped comes in a batch that waits for another job, and the job is run
+ * again meanwhile: what it begins with must not go with what is over. */
+START_TEST(a_late_report_against_a_rerun_while_it_waits)
+{
+	int64_t k_lease, k_run, j_lease, j_run;
+	int64_t k = fn_running_job(A, &(struct fn_job){.id = "k", .cores = 1}, 1);
+	int64_t j = fn_running_job(
+	    A, &(struct fn_job){.id = "j", .n_tasks = 2, .edges = "1>0", .cores = 1}, 2);
+
+	k_run = fn_run_claim(A, "n1", &k_lease);
+	j_run = fn_run_claim(A, "n1", &j_lease);
+	ck_assert_int_lt(k_run, j_run);
+	fn_end_task(A, j, 0, 0, "canceled", false);
+	fn_end_task(A, j, 1, 0, "canceled", false);
+	fn_end_job(A, j, "canceled");
+	fn_do(D, "BEGIN");
+	fn_do(D, "SELECT 1 FROM norn.job_work WHERE job_no = %lld FOR UPDATE", (long long)k);
+	fn_send(B,
+		"SELECT count(*) FROM norn.runs_finish('{%lld,%lld}', '{%lld,%lld}', "
+		"'{failed,canceled}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, '{x,x}', 'b', "
+		"false, false)",
+		(long long)k_run, (long long)j_run, (long long)k_lease, (long long)j_lease);
+	fn_waits(B);
+	ck_assert_int_eq(fn_int(C, "SELECT norn.job_rerun('j', true, NULL, 'me', NULL, NULL)"), 2);
+	fn_do(D, "COMMIT");
+	ck_assert_str_eq(fn_done(B, NULL), "");
+	ck_assert_str_eq(fn_text(A,
+				 "SELECT string_agg(task_no || ' ' || stage, ',' ORDER BY task_no) "
+				 "FROM norn.task_work WHERE job_no = %lld AND stage = 'ready'",
+				 (long long)j),
+			 "1 ready");
+}
+END_TEST
+
 /* ---- nodes that die, or only seem to ---- */
 
 static void silence(const char *node)
@@ -619,6 +653,7 @@ int main(void)
 	tcase_add_test(tc, a_leave_behind_an_open_report_sees_it);
 	tcase_add_test(tc, a_mark_that_was_renewed_is_not_taken_away);
 	tcase_add_test(tc, a_report_against_the_end_of_its_job_leaves_nothing);
+	tcase_add_test(tc, a_late_report_against_a_rerun_while_it_waits);
 	tcase_add_test(tc, a_node_that_was_given_up_cannot_finish_its_run);
 	tcase_add_test(tc, a_finish_under_way_and_the_sweep);
 	tcase_add_test(tc, two_executors_claim_different_runs);

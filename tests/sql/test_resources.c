@@ -277,6 +277,34 @@ START_TEST(word_of_a_release_elsewhere_counts_while_the_refusal_is_planned)
 }
 END_TEST
 
+/* A release wakes one job, which asks at another site first: the next in the queue is not
+ * forgotten. */
+START_TEST(who_asks_elsewhere_first_leaves_what_was_released_to_the_next)
+{
+	int64_t far;
+
+	fn_reserve(A, job("all", 8, 0));
+	far = fn_submit(
+	    A, &(struct fn_job){
+		   .id = "far", .cores = 8, .n_parties = 2, .n_remote = 1, .age_ms = 5000});
+	fn_do(A, "UPDATE norn.job SET status = 'waiting' WHERE job_no = %lld", (long long)far);
+	fn_reserve(A, far);
+	fn_reserve(A, job("near", 8, 0));
+	fn_do(A, "UPDATE norn.job_work SET due_at = now() + interval '1 hour'");
+	fn_do(A, "SELECT norn.party_release('all', 'guest', '9999', true)");
+	ck_assert_int_eq(wake(A), 1);
+	ck_assert_str_eq(due(), "far");
+	fn_ask(A, far, 1);
+	ck_assert_int_eq(wake(A), 1);
+	ck_assert_str_eq(due(), "near");
+	/* and while the question is open, it is passed over */
+	ck_assert_int_eq(
+	    fn_int(A, "SELECT count(*) FROM norn.job_work WHERE blocked AND job_no = %lld",
+		   (long long)far),
+	    0);
+}
+END_TEST
+
 /* Refused, but not committed, while another releases: the wake-up must wait for it. */
 START_TEST(a_refusal_under_way_is_woken_too)
 {
@@ -554,6 +582,7 @@ int main(void)
 	tcase_add_test(tc, who_was_held_back_is_woken_when_the_large_one_starts_or_goes);
 	tcase_add_test(tc, who_was_held_back_is_woken_when_the_large_one_is_suspended);
 	tcase_add_test(tc, word_of_a_release_elsewhere_counts_while_the_refusal_is_planned);
+	tcase_add_test(tc, who_asks_elsewhere_first_leaves_what_was_released_to_the_next);
 	tcase_add_test(tc, a_refusal_under_way_is_woken_too);
 	tcase_add_test(tc, a_wake_up_while_the_lease_is_held_is_not_lost);
 	tcase_add_test(tc, a_release_under_way_is_seen_by_a_later_wake_up);
