@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -414,35 +413,12 @@ static int spawn_run(struct launch *l, int sock)
 	char name[] = "norn-run", sock_text[16], spec_text[16], about[64];
 	char *const argv[] = {name, sock_text, spec_text, about, NULL};
 	char *const env[] = {NULL};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none;
-	int rc;
+	const int fds[] = {sock, l->spec_fd};
 
 	(void)snprintf(sock_text, sizeof(sock_text), "%d", sock);
 	(void)snprintf(spec_text, sizeof(spec_text), "%d", l->spec_fd);
 	(void)snprintf(about, sizeof(about), "%s", l->names.program);
-	(void)sigemptyset(&none);
-	rc = posix_spawn_file_actions_init(&actions);
-	if (rc != 0)
-		return rc;
-	rc = posix_spawnattr_init(&attr);
-	if (rc != 0) {
-		(void)posix_spawn_file_actions_destroy(&actions);
-		return rc;
-	}
-	/* onto itself: takes close-on-exec off, in the child only */
-	rc = posix_spawn_file_actions_adddup2(&actions, sock, sock);
-	if (rc == 0)
-		rc = posix_spawn_file_actions_adddup2(&actions, l->spec_fd, l->spec_fd);
-	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
-	(void)posix_spawnattr_setpgroup(&attr, 0);
-	(void)posix_spawnattr_setsigmask(&attr, &none);
-	if (rc == 0)
-		rc = posix_spawn(&l->run_pid, l->run_path, &actions, &attr, argv, env);
-	(void)posix_spawnattr_destroy(&attr);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	return rc;
+	return proc_spawn(l->run_path, argv, env, fds, ARRAY_LEN(fds), &l->run_pid);
 }
 
 /* Starts norn-run with a socket of its own. */

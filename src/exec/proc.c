@@ -4,10 +4,40 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+int proc_spawn(const char *path, char *const argv[], char *const env[], const int *fds,
+	       size_t n_fds, pid_t *pid)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none;
+	int rc = posix_spawn_file_actions_init(&actions);
+
+	if (rc != 0)
+		return rc;
+	rc = posix_spawnattr_init(&attr);
+	if (rc != 0) {
+		(void)posix_spawn_file_actions_destroy(&actions);
+		return rc;
+	}
+	/* onto itself: takes close-on-exec off, in the child only */
+	for (size_t i = 0; i < n_fds && rc == 0; i++)
+		rc = posix_spawn_file_actions_adddup2(&actions, fds[i], fds[i]);
+	(void)sigemptyset(&none);
+	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+	(void)posix_spawnattr_setpgroup(&attr, 0);
+	(void)posix_spawnattr_setsigmask(&attr, &none);
+	if (rc == 0)
+		rc = posix_spawn(pid, path, &actions, &attr, argv, env);
+	(void)posix_spawnattr_destroy(&attr);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	return rc;
+}
 
 bool proc_parse_stat(const char *text, pid_t *parent, pid_t *session)
 {

@@ -1,10 +1,17 @@
-/* The children of a process, found through /proc. Only libc is used. */
+/* How a program is executed, and the children of this process, found through /proc. Only libc is
+ * used. */
 #ifndef NORN_EXEC_PROC_H
 #define NORN_EXEC_PROC_H
 
 #include "base/attr.h"
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
+
+/* Executes a program in a process group of its own, with no signal blocked. It inherits the
+ * descriptors fds and those that are not close-on-exec. Returns 0, or an errno value. */
+MUST_CHECK int proc_spawn(const char *path, char *const argv[], char *const env[], const int *fds,
+			  size_t n_fds, pid_t *pid);
 
 /* Parent and session out of the text of /proc/PID/stat. The command name in it may hold anything.
  */

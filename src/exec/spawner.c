@@ -2,10 +2,10 @@
 #include "exec/spawner.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "exec/proc.h"
 #include "exec/serve.h"
 #include <errno.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,35 +61,13 @@ static int execute(struct spawner *s, int sock)
 	char more_args[ARGS_BYTES], more_env[ENV_BYTES] = "ROOM=";
 	char *const argv[] = {s->path, serve_text, fd_text, more_args, NULL};
 	char *env[6];
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none;
-	int rc;
 
 	(void)snprintf(fd_text, sizeof(fd_text), "%d", sock);
 	memset(more_args, ' ', sizeof(more_args) - 1);
 	more_args[sizeof(more_args) - 1] = '\0';
 	memset(more_env + strlen(more_env), ' ', sizeof(more_env) - 1 - strlen(more_env));
 	make_env(env, ARRAY_LEN(env) - 1, more_env);
-	(void)sigemptyset(&none);
-	rc = posix_spawn_file_actions_init(&actions);
-	if (rc != 0)
-		return rc;
-	rc = posix_spawnattr_init(&attr);
-	if (rc != 0) {
-		(void)posix_spawn_file_actions_destroy(&actions);
-		return rc;
-	}
-	/* onto itself: takes close-on-exec off, in the child only */
-	rc = posix_spawn_file_actions_adddup2(&actions, sock, sock);
-	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
-	(void)posix_spawnattr_setpgroup(&attr, 0);
-	(void)posix_spawnattr_setsigmask(&attr, &none);
-	if (rc == 0)
-		rc = posix_spawn(&s->pid, s->path, &actions, &attr, argv, env);
-	(void)posix_spawnattr_destroy(&attr);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	return rc;
+	return proc_spawn(s->path, argv, env, &sock, 1, &s->pid);
 }
 
 /* True when there is no process any more. */
