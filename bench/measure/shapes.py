@@ -103,14 +103,15 @@ LAG = """
     WITH parent AS (
         SELECT t.job_no, t.task_no, max(p.end_at) AS at FROM norn.task t
           JOIN norn.task_edge e ON e.job_no = t.job_no AND e.child_no = t.task_no
-          JOIN norn.task_party p ON p.job_no = t.job_no AND p.task_no = e.parent_no AND p.status = 'success'
+          JOIN norn.job j ON j.job_no = t.job_no
+          JOIN norn.party_task p ON p.job_id = j.job_id AND p.task_no = e.parent_no AND p.party_status = 'success'
          GROUP BY 1, 2)
     SELECT count(*), sum(extract(epoch FROM x.start_at - COALESCE(parent.at, j.submitted_at))),
            extract(epoch FROM max(x.end_at) - min(j.submitted_at)),
            sum(extract(epoch FROM x.end_at - x.start_at))
-      FROM norn.task_party x JOIN norn.job j USING (job_no)
-      LEFT JOIN parent ON parent.job_no = x.job_no AND parent.task_no = x.task_no
-     WHERE x.status = 'success'"""
+      FROM norn.party_task x JOIN norn.job j USING (job_id)
+      LEFT JOIN parent ON parent.job_no = j.job_no AND parent.task_no = x.task_no
+     WHERE x.party_status = 'success'"""
 
 
 def airflow(bench):
