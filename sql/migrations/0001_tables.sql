@@ -112,7 +112,6 @@ CREATE TABLE norn.task_party (
     attempt         integer NOT NULL,
     party_no        smallint NOT NULL,
     status          norn.task_status NOT NULL DEFAULT 'waiting',
-    report_no       bigint NOT NULL DEFAULT 0,
     node_lost       boolean NOT NULL DEFAULT false,
     final           boolean NOT NULL DEFAULT false,
     exit_code       integer,

@@ -109,14 +109,6 @@ $$ SELECT LEAST(now(), to_timestamp(GREATEST(prio, 0) / 1000.0)) $$;
 -- the overtaking of large jobs by small ones.
 CREATE FUNCTION norn.overtake_ms() RETURNS bigint LANGUAGE sql IMMUTABLE AS $$ SELECT 600000::bigint $$;
 
--- Something happened to the job. While a scheduler holds the lease it only counts; else the job is due now.
-CREATE FUNCTION norn.job_poke(no bigint) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    UPDATE norn.job_work w SET poke = w.poke + 1,
-           due_at = CASE WHEN w.lease_until > now() THEN w.due_at ELSE LEAST(w.due_at, norn.due_now(w.prio)) END
-     WHERE w.job_no = no;
-END $$;
-
 -- The row that schedulers claim, of a new job or one that runs again.
 CREATE FUNCTION norn.job_work_add(p_job_no bigint, p_prio bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -126,8 +118,8 @@ BEGIN
       FROM norn.job_party p WHERE p.job_no = p_job_no;
 END $$;
 
--- A poke for several, taken in the order of their numbers so that two callers cannot deadlock. Returns those that are
--- over (null: none is).
+-- Something happened to these jobs. While a scheduler holds the lease of one it only counts; else the job is due now.
+-- Taken in the order of their numbers so that two callers cannot deadlock. Returns those that are over (null: none is).
 CREATE FUNCTION norn.jobs_poke(nos bigint[]) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
     v_over bigint[];
@@ -141,6 +133,11 @@ BEGIN
         RETURNING w.job_no)
     SELECT array_agg(n.no) INTO v_over FROM unnest(nos) AS n(no) WHERE n.no NOT IN (SELECT job_no FROM poked);
     RETURN v_over;
+END $$;
+
+CREATE FUNCTION norn.job_poke(no bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM norn.jobs_poke(ARRAY[no]);
 END $$;
 
 -- Parties have ended their parts of these tasks (pairs, one or more of each): their schedulers are to look. A report

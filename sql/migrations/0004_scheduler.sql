@@ -38,7 +38,6 @@ BEGIN
     u AS (
         UPDATE norn.task_party x SET status = s.status, exit_code = s.exit_code, signal = s.signal, error = s.error,
                stderr_tail = s.tail, node_lost = COALESCE(s.node_lost, false), final = norn.is_end(s.status),
-               report_no = x.report_no + 1,
                start_at = CASE WHEN norn.is_end(s.status) AND s.elapsed_ms BETWEEN 0 AND 10000000000
                                THEN now() - make_interval(secs => s.elapsed_ms / 1000.0)
                                ELSE COALESCE(x.start_at, now()) END,

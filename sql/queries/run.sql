@@ -3,9 +3,6 @@
 -- came after this statement began, and a claimed run must never be missing from the answer.
 SELECT * FROM norn.run_claim($1, $2::text[]);
 
--- name: run_next_due
-SELECT count(*) AS n FROM (SELECT 1 FROM norn.run_work WHERE node_id IS NULL LIMIT 1) x;
-
 -- name: run_inputs
 -- what the earlier tasks of the job have left at this party: $1 job, $2 role, $3 party, latest attempt of each task
 SELECT DISTINCT ON (o.task_name, o.output_key, o.output_index)
@@ -75,6 +72,3 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (namespace, name) DO UPDATE
    SET uri = EXCLUDED.uri, data_type = EXCLUDED.data_type, row_count = EXCLUDED.row_count, schema = EXCLUDED.schema,
        samples = EXCLUDED.samples, source = EXCLUDED.source, partitions = EXCLUDED.partitions, update_at = now();
-
--- name: metric_put
-INSERT INTO norn.metric (run_no, name, type, groups, step_axis, data) VALUES ($1, $2, $3, $4, $5, $6);

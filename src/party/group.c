@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "party/partner.h"
+#include "party/peer.h"
+#include "plan/status.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -274,28 +276,6 @@ static const struct kind kinds[] = {
 
 /* ---- what has come ---- */
 
-static bool is_end(const char *status)
-{
-	static const char *const ends[] = {"canceled", "timeout", "failed", "success", "pass"};
-
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-		if (strcmp(ends[i], status) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* "<job id>_<task name>" */
-static const char *task_name_of(const char *task_id, const char *job_id)
-{
-	size_t n = strlen(job_id);
-
-	if (task_id == NULL || strncmp(task_id, job_id, n) != 0 || task_id[n] != '_' ||
-	    !str_is_name(task_id + n + 1, 50))
-		return NULL;
-	return task_id + n + 1;
-}
-
 /* NULL: the body is as it should be; else the member that is not. */
 static const char *wrong_member(struct item *m, const struct kind *k)
 {
@@ -333,13 +313,14 @@ static const char *wrong_member(struct item *m, const struct kind *k)
 	if (failure != NULL && !json_is_object(failure) && !json_is_null(failure))
 		return "first_failure";
 	if (k->has_task) {
-		m->task_name = task_name_of(js_str(m->body, "task_id", NULL), m->job_id);
-		if (m->task_name == NULL)
+		m->task_name = peer_task_name(js_str(m->body, "task_id", ""), m->job_id);
+		if (m->task_name == NULL || !str_is_name(m->task_name, 50))
 			return "task_id";
 		if (!json_is_integer(json_object_get(m->body, "task_version")))
 			return "task_version";
 	}
-	if ((k->ends && !is_end(status_of(m))) || (k->is_report && *status_of(m) == '\0'))
+	if ((k->ends && !status_name_is_end(status_of(m))) ||
+	    (k->is_report && *status_of(m) == '\0'))
 		return "status";
 	return NULL;
 }

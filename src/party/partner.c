@@ -14,7 +14,9 @@
 #include "party/control.h"
 #include "party/create.h"
 #include "party/group.h"
+#include "party/peer.h"
 #include "party/permit.h"
+#include "plan/status.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -333,16 +335,15 @@ static void on_done(struct db_result *res, void *arg)
 	request_free(q);
 }
 
-/* "<job id>_<task name>" */
 static bool split_task_id(struct request *q)
 {
 	const char *task_id = text(q, "task_id");
-	size_t n = strlen(text(q, "job_id"));
+	const char *name;
 
 	if (task_id == NULL)
 		return true;
-	if (strncmp(task_id, text(q, "job_id"), n) != 0 || task_id[n] != '_' ||
-	    !str_copy(q->task_name, sizeof(q->task_name), task_id + n + 1) ||
+	name = peer_task_name(task_id, text(q, "job_id"));
+	if (name == NULL || !str_copy(q->task_name, sizeof(q->task_name), name) ||
 	    !str_is_name(q->task_name, sizeof(q->task_name) - 1)) {
 		reply_code(q->r, ERR_API_PARAMETER,
 			   "task_id: '%s' is not of the form <job_id>_<task name>", task_id);
@@ -353,14 +354,10 @@ static bool split_task_id(struct request *q)
 
 static bool status_fits(struct request *q)
 {
-	static const char *const ends[] = {"canceled", "timeout", "failed", "success", "pass"};
 	const char *s = text(q, "status");
 
-	for (size_t i = 0; s != NULL && i < ARRAY_LEN(ends); i++) {
-		if (strcmp(ends[i], s) == 0)
-			return true;
-	}
-	if (s == NULL || (q->cmd->add == add_task_status && strcmp(s, "running") == 0))
+	if (s == NULL || status_name_is_end(s) ||
+	    (q->cmd->add == add_task_status && strcmp(s, "running") == 0))
 		return true;
 	reply_code(q->r, ERR_API_PARAMETER,
 		   "status: '%s' is not an end status (success, failed, canceled, timeout, pass)",

@@ -66,3 +66,10 @@ bool peer_answer(const struct http_response *res, enum err_code *code, char *tex
 	snprintf(text, size, "%s", js_str(res->json, "message", ""));
 	return *code != ERR_DB_LOST && *code != ERR_DB_UNAVAILABLE;
 }
+
+const char *peer_task_name(const char *task_id, const char *job_id)
+{
+	size_t n = strlen(job_id);
+
+	return strncmp(task_id, job_id, n) == 0 && task_id[n] == '_' ? task_id + n + 1 : NULL;
+}

@@ -27,4 +27,8 @@ void *peer_post(struct node *n, const struct peer_call *call, const void *body, 
  * the same may be tried again. */
 bool peer_answer(const struct http_response *res, enum err_code *code, char *text, size_t size);
 
+/* The task in a task_id, "<job id>_<task name>", as it stands there; NULL: it is none of this job.
+ */
+const char *peer_task_name(const char *task_id, const char *job_id);
+
 #endif

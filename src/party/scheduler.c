@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "party/control.h"
 #include "party/partner.h"
+#include "party/peer.h"
 #include "party/submit.h"
 
 #include <stdlib.h>
@@ -69,14 +70,13 @@ static void handle_report(struct http_req *r, void *arg)
 	json_t *p = request_args(r);
 	struct report *q;
 	struct db_batch *b;
-	const char *task_id;
-	size_t n;
+	const char *task_id, *task_name;
 
 	if (p == NULL)
 		return;
 	task_id = js_str(p, "task_id", "");
-	n = strlen(js_str(p, "job_id", ""));
-	if (strncmp(task_id, js_str(p, "job_id", ""), n) != 0 || task_id[n] != '_') {
+	task_name = peer_task_name(task_id, js_str(p, "job_id", ""));
+	if (task_name == NULL) {
 		reply_code(r, ERR_API_PARAMETER,
 			   "task_id: '%s' is not of the form <job_id>_<task name>", task_id);
 		json_decref(p);
@@ -94,7 +94,7 @@ static void handle_report(struct http_req *r, void *arg)
 	b = db_batch_new(request_node(r)->db);
 	db_add(b, Q_SCHED_REMOTE_REPORT);
 	db_text(b, js_str(p, "job_id", ""));
-	db_text(b, task_id + n + 1);
+	db_text(b, task_name);
 	db_int(b, js_int(p, "task_version", 0));
 	db_text(b, js_str(p, "role", ""));
 	db_text(b, js_str(p, "party_id", ""));

@@ -44,6 +44,13 @@ bool status_is_end(enum status s)
 	return s >= ST_CANCELED && s < ST_COUNT;
 }
 
+bool status_name_is_end(const char *name)
+{
+	enum status s;
+
+	return status_parse(name, &s) && status_is_end(s);
+}
+
 bool status_is_interrupt(enum status s)
 {
 	return s == ST_CANCELED || s == ST_TIMEOUT || s == ST_FAILED;

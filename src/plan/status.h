@@ -26,7 +26,8 @@ enum status {
 const char *status_name(enum status s);
 MUST_CHECK bool status_parse(const char *s, enum status *out);
 bool status_is_end(enum status s);
-bool status_is_interrupt(enum status s); /* canceled, timeout, failed */
+bool status_name_is_end(const char *name); /* false for what is no status */
+bool status_is_interrupt(enum status s);   /* canceled, timeout, failed */
 bool status_job_step_ok(enum status from, enum status to);
 bool status_task_step_ok(enum status from, enum status to);
 
